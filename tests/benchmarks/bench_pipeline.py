@@ -176,20 +176,23 @@ def verdicts_of(found: RunResult) -> object:
     ]
 
 
+def _failed(found: RunResult) -> int:
+    return found.pool.failures + found.pool.overloads
+
+
 def bound_s(found: RunResult) -> float:
     """Return the least makespan that the calls which succeeded can take on average."""
-    calls = sum(span.outcome == "success" for span in found.spans)
+    calls = found.work.leases - _failed(found)
     return calls * CALL_S / (2 + SLOW + UP_S / (UP_S + DOWN_S))
 
 
 def cells(strategy: str, words: str, found: RunResult, quiet: RunResult) -> Row:
     """Return what came of a run; its makespan is from the first call to the end of the last."""
-    failed = sum(span.outcome != "success" for span in found.spans)
-    took_s = max(span.ended_s for span in found.spans) - min(span.started_s for span in found.spans)
+    failed, took_s = _failed(found), found.makespan_s
     least_s = bound_s(found)
     same = "as when quiet" if verdicts_of(found) == verdicts_of(quiet) else "OTHERS"
     ratio = f"{took_s / least_s:.2f} (<= 1.10)"
-    return strategy, words, len(found.spans), failed, f"{took_s:.1f} s", f"{least_s:.1f} s", ratio, same
+    return strategy, words, found.work.leases, failed, f"{took_s:.1f} s", f"{least_s:.1f} s", ratio, same
 
 
 def report_bound(short: bool) -> None:

@@ -30,6 +30,7 @@ from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
 from balancer.pipeline.results.run_result import GeneratorYield, RunResult
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.plugins.registry import Registry, default_registry
 from balancer.problem import Problem, Verdict
@@ -333,11 +334,11 @@ class Bench:
             copy_samples_only(package.path, copy)
             settings = {**self._settings, "problems": str(copy)}
             result, took_s = self._run(settings, Path(temporary) / "results", fresh=True)
+            with Store(Path(temporary) / "results") as store:
+                spans = store.leases.of(store.sessions()[-1].id)
         limit_s = package.problem.time_limit_s if package.problem else None
         factor = float(self._settings.get("time_limit_factor", 1.0))
-        return look_at_made_up(
-            result.problems[0], own, result.spans, limit_s and limit_s * factor, took_s, result.brought
-        )
+        return look_at_made_up(result.problems[0], own, spans, limit_s and limit_s * factor, took_s, result.brought)
 
     def _run(self, settings: Mapping[str, Any], results: Path, *, fresh: bool) -> tuple[RunResult, float]:
         """Run one package on this machine; returns what came of it, and how long it took."""

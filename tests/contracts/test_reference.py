@@ -133,7 +133,7 @@ def test_every_verdict_and_case_state_is_on_the_pipeline_page():
 def _summary():
     pool = PoolStats.of([], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
     problem = ProblemResult("p", "P", (), ())
-    return RunResult((problem,), pool, slots=0, makespan_s=0.0, spans=(), strategy="fifo").summary()
+    return RunResult((problem,), pool, slots=0, makespan_s=0.0, strategy="fifo").summary()
 
 
 def test_every_key_of_the_summary_is_on_the_pipeline_page():

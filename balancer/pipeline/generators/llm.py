@@ -10,17 +10,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.proposing import EquippedGenerator, RunServices, Toolbox
 from balancer.plugins.extras import require
 from balancer.settings.llm import LlmSettings
-from balancer.settings.pool import EndpointSettings
 
 if TYPE_CHECKING:
     from balancer.pipeline.llm.asker import Asker, Prompts
+    from balancer.pipeline.llm.scripted import ScriptedModel
 
 __all__ = ["LlmPlugin", "balancer_generators"]
+
+_SCRIPTED = "scripted"
 
 
 class LlmPlugin:
@@ -45,8 +48,13 @@ class LlmPlugin:
         if settings is None:
             raise ConfigError('generators has "llm", but there is no table [llm]; add it, with the name of the model')
         prompts = Prompts(settings.prompts)
+        scripted = _scripted(settings, services)
         with ExitStack() as stack:
-            endpoints = [each for entry in _servers(settings, services, stack) for each in entry.specs]
+            endpoints = [each for entry in settings.endpoints for each in entry.specs]
+            asks = {}
+            if scripted is not None:
+                endpoints = [Endpoint(_SCRIPTED, capacity=8)]
+                asks = {_SCRIPTED: scripted.ask}
             pool = stack.enter_context(
                 Pool(
                     endpoints,
@@ -56,12 +64,12 @@ class LlmPlugin:
                     registry=services.registry,
                 )
             )
-            clients = {}
-            for endpoint in endpoints:
-                clients[endpoint.name] = ModelClient(endpoint.url, endpoint.headers, settings)
-                stack.callback(clients[endpoint.name].close)
+            for endpoint in endpoints if scripted is None else ():
+                client = ModelClient(endpoint.url, endpoint.headers, settings)
+                stack.callback(client.close)
+                asks[endpoint.name] = client.ask
             account = ModelAccount(settings.budget, services.answers.used())
-            servers = ModelServers(pool, clients, outage_s=services.outage_s, say=services.say)
+            servers = ModelServers(pool, asks, outage_s=services.outage_s, say=services.say)
             yield _Equipping(Asker(settings, servers, account, services.answers, prompts, time.monotonic), prompts)
 
 
@@ -77,15 +85,14 @@ class _Equipping:
         return ModelGenerator(self._asker, self._prompts, toolbox)
 
 
-def _servers(settings: LlmSettings, services: RunServices, stack: ExitStack) -> list[EndpointSettings]:
+def _scripted(settings: LlmSettings, services: RunServices) -> "ScriptedModel | None":
     if settings.scripted is None:
-        return settings.endpoints
-    require("serve", "[llm] scripted", "starlette", "uvicorn")
-    from balancer.pipeline.llm.scripted import scripted_server
+        return None
+    from balancer.pipeline.llm.scripted import ScriptedModel
 
-    url = stack.enter_context(scripted_server(Path(settings.scripted)))
+    model = ScriptedModel(Path(settings.scripted))
     services.say(f"no real model is used: a scripted one answers, from {settings.scripted}")
-    return [EndpointSettings(url=url, capacity=8)]
+    return model
 
 
 @hookimpl

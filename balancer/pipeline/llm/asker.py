@@ -70,23 +70,12 @@ class Prompts:
                 known = ", ".join(sorted(_FACTS[name])) or "none"
                 raise ConfigError(f"llm.prompts: {folder}/{name}: unknown {min(unknown)!r} (known: {known})")
 
-    def system(self) -> str:
-        """Return the model's instructions."""
-        return self._render("system.md", {})
-
-    def propose(self, **facts: Any) -> str:
-        """Return the question of the first round."""
-        return self._render("propose.md", facts)
-
-    def refine(self, **facts: Any) -> str:
-        """Return the question of a later round."""
-        return self._render("refine.md", facts)
-
-    def _render(self, name: str, facts: dict[str, Any]) -> str:
+    def render(self, file: str, /, **facts: Any) -> str:
+        """Return the text of one of the files. Raises ConfigError."""
         try:
-            return self._templates[name].render(facts)
+            return self._templates[file].render(facts)
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise ConfigError(f"llm.prompts: {name}: {error}") from None
+            raise ConfigError(f"llm.prompts: {file}: {error}") from None
 
 
 def _text(name: str, folder: str | None) -> str:
@@ -213,7 +202,7 @@ class Asker:
         Raises:
             NotAnswered: no server answered, for a reason outside the question.
         """
-        messages = [_said("system", self._prompts.system()), _said("user", question)]
+        messages = [_said("system", self._prompts.render("system.md")), _said("user", question)]
         lines: list[str] = []
         last: ModelAnswer | None = None
         for attempt in range(1, _ATTEMPTS + 1):

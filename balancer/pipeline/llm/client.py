@@ -8,7 +8,6 @@ Model servers: a question goes to one server, and to another if that fails. Deci
 servers, and never asks an unusable one again. A shell: has the pool and the clients.
 """
 
-import re
 import ssl
 import threading
 import time
@@ -49,8 +48,8 @@ _SLOW_REQUEST = 408
 _NOT_UNDERSTOOD = (400, 422, 500)
 _SHOWN = 200  # characters of a server's message
 _TELLING_CHARS = 16  # a shorter header value may be in an answer by chance
-_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
-_WAYS: tuple[tuple[str, str], ...] = (("json", "max_tokens"), ("text", "max_tokens"))  # form of an answer, its limit
+_JSON = {"response_format": {"type": "json_object"}}
+_LIMITS = ("max_tokens", "max_completion_tokens")
 # Servers of models are often busy. With one dead server and one that was busy two times of three, five tries for each
 # question were not enough: an unlucky question got no answer while others did.
 _TRIES = 20
@@ -106,8 +105,8 @@ class ModelClient:
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._url = base_url
         self._settings = settings
-        self._ways = _WAYS
-        self._proven = False  # an answer came in the way that is set
+        # The best way first. A server may not know the form of an answer, or the name of its limit.
+        self._ways = [{limit: settings.max_output_tokens, **form} for form in (_JSON, {}) for limit in _LIMITS]
         self._http = openai_http().Client(transport=_Bounded(), trust_env=False, follow_redirects=False)
         self._client = OpenAI(
             base_url=base_url,
@@ -142,26 +141,20 @@ class ModelClient:
 
     def _in_some_form(self, messages: list[dict[str, str]]) -> Any:
         """Ask in the best way that the server knows. After an answer in one way, no other is tried."""
-        ways, first = list(self._ways), None
-        while ways:
-            form, limit = ways.pop(0)
-            more = {"response_format": {"type": "json_object"}} if form == "json" else {}
+        first = None
+        for way in self._ways:
             try:
                 with TimeBound(self._settings.timeout_s):  # the client's own timeouts start anew with every byte
                     completion = self._client.chat.completions.create(
-                        model=self._settings.model,
-                        messages=cast(Any, messages),
-                        **cast(Any, {limit: self._settings.max_output_tokens, **more}),
+                        model=self._settings.model, messages=cast(Any, messages), **cast(Any, way)
                     )
             except APIStatusError as error:
-                # A server that does not know the form says so in its own words, or fails (llama.cpp's: 500).
-                if self._proven or error.status_code not in _NOT_UNDERSTOOD:
+                # A server that does not know the way says so in its own words, or fails (llama.cpp's: 500).
+                if len(self._ways) == 1 or error.status_code not in _NOT_UNDERSTOOD:
                     raise
                 first = first or error
-                if limit == "max_tokens" and "max_completion_tokens" in str(error):
-                    ways = [(each, "max_completion_tokens") for each in (form, *(each for each, _ in ways))]
             else:
-                self._ways, self._proven = ((form, limit),), True
+                self._ways = [way]
                 return completion
         assert first is not None
         raise first
@@ -192,8 +185,7 @@ class ModelClient:
         found = getattr(message, name, None)
         if not isinstance(found, str):
             return None
-        plain = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), found)
-        if any(secret in text for secret in self._telling for text in (found, plain)):
+        if any(secret in found for secret in self._telling):
             raise self._failed("the answer has the value of a request header; a server must not return those")
         return found.encode("utf-8", "replace").decode()  # lone surrogates are not text, and no file can store them
 
@@ -263,6 +255,9 @@ class _Bounded:
         self._inner.close()
 
 
+_Ask = Callable[[list[dict[str, str]]], ModelReply]
+
+
 class NotAnswered(BalancerError):
     """No server answered, for a reason outside the question. It may be asked again later."""
 
@@ -272,16 +267,14 @@ class ModelServers:
 
     Args:
         pool: leases them.
-        clients: one for each, by the name of its endpoint.
+        asks: of each, by the name of its endpoint: returns its answer to messages.
         outage_s: seconds for which each is tried beyond its tries, while no question is answered.
         say: is called about each server that will never answer, and about the first unanswered question.
     """
 
-    def __init__(
-        self, pool: Pool, clients: Mapping[str, ModelClient], *, outage_s: float, say: Callable[[str], object]
-    ) -> None:
+    def __init__(self, pool: Pool, asks: Mapping[str, _Ask], *, outage_s: float, say: Callable[[str], object]) -> None:
         self._pool = pool
-        self._clients = clients
+        self._asks = asks
         self._outage = SharedOutage(outage_s)
         self._say = say
         self._lock = threading.Lock()
@@ -299,7 +292,7 @@ class ModelServers:
             NotAnswered: no server answered.
             Declined: a server does not answer this question.
         """
-        while len(self._spent) < len(self._clients):
+        while len(self._spent) < len(self._asks):
             drive = self._drive(messages, frozenset(self._spent.copy()), pause)
             try:
                 return drive.run()
@@ -315,7 +308,7 @@ class ModelServers:
     def _drive(
         self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]
     ) -> ThreadDriver[ModelReply]:
-        able, engine = len(self._clients) - len(spent), self._pool.engine
+        able, engine = len(self._asks) - len(spent), self._pool.engine
         # Dead servers must not use up the tries of a good one. An outage is waited for.
         terms = CallPolicy(
             attempts=max(_TRIES, able),
@@ -329,7 +322,7 @@ class ModelServers:
         def make(run: Run, hand: list[Lease]) -> ModelReply:
             pause(0)  # after a stop, nothing begins
             with hand[0] as lease:
-                return self._clients[lease.endpoint.name].ask(messages)
+                return self._asks[lease.endpoint.name](messages)
 
         return ThreadDriver(engine, plans, LeaseRequest(exclude=spent), make, sleep=pause, tells=False)
 

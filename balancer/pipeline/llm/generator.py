@@ -49,7 +49,8 @@ class ModelGenerator:
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Ask for the first inputs."""
         reference = problem.accepted[0].program
-        question = self._prompts.propose(
+        question = self._prompts.render(
+            "propose.md",
             name=problem.name,
             statement=problem.statement,
             time_limit_s=problem.time_limit_s or "?",
@@ -63,7 +64,8 @@ class ModelGenerator:
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Ask for other inputs, with the results of earlier ones."""
         survivors = feedback.survivors[:_MOST_SURVIVORS]
-        question = self._prompts.refine(
+        question = self._prompts.render(
+            "refine.md",
             name=problem.name,
             statement=problem.statement,
             time_limit_s=problem.time_limit_s or "?",

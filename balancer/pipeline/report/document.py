@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from balancer.pipeline.report.charts import KILLED, UTILISATION
 from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, tiles, troubles, verdict, warnings
 from balancer.pipeline.report.matrix import LEGEND, kill_matrix
 from balancer.pipeline.report.tables import (
@@ -56,9 +55,9 @@ def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Docum
             *_warned(first),
             doc.Tiles(tuple(tiles(result))),
             *_warned(warnings(result)),
-            *_drawn(charts, KILLED),
+            *([doc.Figures(tuple(charts))] if charts else ()),
         ),
-        sections=tuple(_sections(result, charts)),
+        sections=tuple(_sections(result)),
         verdict=said,
         tone=tone,
     )
@@ -68,12 +67,7 @@ def _warned(lines: Iterable[str]) -> Iterator[doc.Block]:
     return (doc.Paragraph(line, doc.Tone.BAD) for line in lines)
 
 
-def _drawn(charts: Iterable[doc.Chart], title: str) -> Iterator[doc.Block]:
-    if found := tuple(chart for chart in charts if chart.title == title):
-        yield doc.Figures(found)
-
-
-def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
+def _sections(result: RunResult) -> Iterator[doc.Section]:
     shown = (
         ("attention", "Attention", "What needs attention", _attention(result)),
         ("survivors", "Survivors", "Wrong submissions that survive", _survivors(result)),
@@ -82,7 +76,7 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
         ("matrices", "Each problem", "Each problem: its kill matrix, its programs", _each_problem(result)),
         ("rounds", "Rounds", "Round by round", _rounds(result)),
         ("notes", "Notes", "Left out, and notes", _noted(notes(result))),
-        ("pool", "Pool", "Endpoints and pool", _pool(result, charts)),
+        ("pool", "Pool", "Endpoints and pool", _pool(result)),
     )
     for anchor, label, title, yielded in shown:
         if blocks := tuple(yielded):
@@ -355,10 +349,9 @@ def _summed(problem: ProblemResult) -> doc.Words:
 # -- the pool ------------------------------------------------------------------------------------------
 
 
-def _pool(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]:
+def _pool(result: RunResult) -> Iterator[doc.Block]:
     lines = endpoint_lines(result)
     yield endpoint_table(lines) if lines else doc.Paragraph("No endpoints.")
     for url, leases in gone_endpoints(result).items():
         yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))
     yield pool_table(result)
-    yield from _drawn(charts, UTILISATION)

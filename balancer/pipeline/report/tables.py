@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from balancer.core.metrics import EndpointStats
-from balancer.pipeline.results.run_result import GeneratorYield, RunResult, Span
+from balancer.pipeline.results.run_result import GeneratorYield, RunResult
 from balancer.pipeline.results.tally import RoundScores
 from balancer.reporting import document as doc
-from balancer.reporting.words import NOTHING, count, number, percent, seconds, shorten, times, visible
+from balancer.reporting.words import NOTHING, count, number, percent, seconds, times
 
 __all__ = [
     "EndpointLine",
@@ -40,31 +40,22 @@ class EndpointLine:
     """One endpoint in a report.
 
     Attributes:
-        number: from 1, in the order of adding; distinguishes endpoints with the same short name.
         stats: what the pool counted.
         due: its share of all weights, 0..1.
         utilisation: share of its slot-seconds of the makespan that were leased; 0 if there was no time.
         answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
-        spans: its leases, or some of them.
     """
 
-    number: int
     stats: EndpointStats
     due: float
     utilisation: float
     answered: bool
-    spans: tuple[Span, ...]
 
     @property
     def standing(self) -> str:
         """Its health at the end; "not known" if it counts as healthy only because it never answered."""
         health = self.stats.health
         return "not known" if health == "healthy" and not self.answered else health.replace("_", " ")
-
-    def label(self, most: int) -> str:
-        """Return a name of at most `most` characters, without the scheme."""
-        name = visible(self.stats.name).removeprefix("http://").removeprefix("https://").rstrip("/")
-        return shorten(f"{self.number}  {name}", most)
 
 
 def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
@@ -73,14 +64,12 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
     weights = sum(stats.weight for stats in result.pool.endpoints)
     return tuple(
         EndpointLine(
-            number,
             stats,
             stats.weight / weights if weights else 0.0,
             work.at(stats.name).busy_s / offered_s if (offered_s := stats.capacity * result.makespan_s) > 0 else 0.0,
             work.at(stats.name).answers > 0,
-            tuple(span for span in result.spans if span.endpoint == stats.name),
         )
-        for number, stats in enumerate(result.pool.endpoints, start=1)
+        for stats in result.pool.endpoints
     )
 
 
@@ -124,7 +113,6 @@ def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Tab
     """Return a line for each endpoint; with its health, if that was watched."""
     watched = any(line.stats.health for line in lines)
     columns = [
-        doc.Column("#", wide=True),
         doc.Column("endpoint", _NAME),
         doc.Column("state", wide=True),
         doc.Column("slots", wide=True),
@@ -138,7 +126,6 @@ def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Tab
 
 def _endpoint(line: EndpointLine, watched: bool) -> Iterator[doc.Cell | str]:
     stats = line.stats
-    yield str(line.number)
     yield doc.Cell(doc.code(stats.name))
     yield from (stats.state, str(stats.capacity), str(stats.leases))
     yield from (percent(stats.share, digits=1), percent(line.due, digits=1), percent(line.utilisation))

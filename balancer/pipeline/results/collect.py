@@ -45,7 +45,6 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     ended = [session for session in sessions if session.pool is not None]
     last = next((each for each in reversed(ended) if each in worked), None) or (ended or worked or sessions)[-1]
     work = store.leases.work(last.id)
-    one_in, spans = store.leases.drawn(last.id)
     totals = totals_of(_settled(store))
     most = None if most is not None and totals.problems <= most else most  # with few problems, all keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
@@ -55,11 +54,9 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         pool=_pool(last, sum(each.leases for each in work.endpoints.values())),
         slots=last.slots,
         makespan_s=work.ended_s - work.started_s,
-        spans=tuple(spans),
         strategy=last.strategy,
         complete=bool(ended) and sessions[-1].complete and totals.counts["judged"] > 0,
         sessions=len(worked) or 1,
-        one_in=one_in,
         all_problems=totals,
         work=work,
         scores=scores_of(totals.courses, store.answers.spent()),

@@ -19,7 +19,6 @@ from balancer.pipeline.results.tally import ModelUsage
 
 __all__ = ["Answers", "Leases", "StoredAnswer", "TokenUsage", "TraceTables", "TrustStore"]
 
-_MOST_DRAWN = 20_000  # leases
 _MOST_KNOWN = 100_000  # pairs of endpoint and problem in memory
 
 # The slowest run of each stage of a case, summed over the stages.
@@ -84,21 +83,14 @@ class Leases:
         """Return whether `session` has run anything."""
         return self._log.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
 
-    def of(self, session: str, *, one_in: int = 1) -> list[Span]:
-        """Return the leases of `session`, or one in `one_in`, in the order of their ends."""
+    def of(self, session: str) -> list[Span]:
+        """Return the leases of `session`, in the order of their ends."""
         rows = self._log.rows(
-            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM"
-            " (SELECT *, ROW_NUMBER() OVER (ORDER BY ended_s) AS place FROM spans WHERE session = ?)"
-            " WHERE place % ? = 0 ORDER BY ended_s",
-            session, one_in,
-        )  # fmt: skip
+            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
+            " WHERE session = ? ORDER BY ended_s",
+            session,
+        )
         return [Span(r[0], r[1], RunStage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
-
-    def drawn(self, session: str) -> tuple[int, list[Span]]:
-        """Return `one_in`, and the leases to draw: one in `one_in`."""
-        count = (self._log.row("SELECT COUNT(*) FROM spans WHERE session = ?", session) or (0,))[0]
-        one_in = max(1, -(-count // _MOST_DRAWN))
-        return one_in, self.of(session, one_in=one_in)
 
     def work(self, session: str) -> LeaseTotals:
         rows = self._log.rows(

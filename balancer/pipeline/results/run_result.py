@@ -192,12 +192,10 @@ class RunResult:
         pool: the pool's counters at the end of the last session that ran programs.
         slots: leases possible at once in that session, with host caps.
         makespan_s: of that session, from the first lease to the last.
-        spans: its leases; if there are many, one in `one_in`.
         strategy: the strategy's name.
         complete: False if it was stopped before everything was judged, or judged nothing at all.
         sessions: number of sessions (1: never resumed).
         stopped_by: number of the signal that stopped this session; 0: none.
-        one_in: 1: `spans` has all leases.
         all_problems: totals of all problems; None: those of `problems`.
         work: totals of all leases.
         scores: rates with own data alone, then after each round.
@@ -213,12 +211,10 @@ class RunResult:
     pool: PoolStats
     slots: int
     makespan_s: float
-    spans: tuple[Span, ...]
     strategy: str
     complete: bool = True
     sessions: int = 1
     stopped_by: int = 0
-    one_in: int = 1
     all_problems: Totals | None = None
     work: LeaseTotals = field(default_factory=LeaseTotals)
     scores: tuple[RoundScores, ...] = ()

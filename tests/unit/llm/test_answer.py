@@ -18,13 +18,7 @@ from balancer.pipeline.llm.answer import (
 _GOOD = {"inputs": ["1\n"]}
 
 
-def _why(text, **more):
-    with pytest.raises(BadAnswer) as caught:
-        read_answer(text, **more)
-    return str(caught.value)
-
-
-def test_all_that_an_answer_may_hold():
+def test_answer_may_hold_all_of_this():
     text = json.dumps(
         {
             "generator": {"language": "cpp", "source": "int main(){}"},
@@ -49,50 +43,50 @@ def test_all_that_an_answer_may_hold():
     "around",
     ["{}", "```json\n{}\n```", "Sure! Here it is: {} Good luck.", "<think>a set {{1}}</think> {}", "f(x) = {{x}}: {}"],
 )
-def test_json_among_other_words(around):
+def test_json_is_found_among_other_words(around):
     assert read_answer(around.replace("{{", "{").replace("}}", "}").replace("{}", json.dumps(_GOOD))).inputs == ["1\n"]
 
 
 @pytest.mark.parametrize(
     ("text", "more", "line"),
     [
-        (None, {}, "the answer is empty"),
         (" \n", {}, "the answer is empty"),
         (None, {"cut": True}, "the answer is too long, and was cut off"),
         (None, {"refusal": "I must not"}, "the model refused: 'I must not'"),
-        ("I cannot help with that.", {}, "the answer holds no JSON object: 'I cannot help with that.'"),
-        ('{"inputs": ["1', {"cut": True}, 'the answer was cut off before its end: \'{"inputs": ["1\''),
         (
             '{"a": {"inputs": ["1"]}, "b',
             {"cut": True},
             'the answer was cut off before its end: \'{"a": {"inputs": ["1"]}, "b\'',
         ),
         ("[" * 100_000, {}, f"the answer holds no JSON object: '{'[' * 77}...'"),
-        ('{"inputs": ' * 100_000, {}, None),
-        ('{"a": 1' + "0" * 5000 + "}", {}, None),
+        ('{"inputs": ' * 100_000, {}, "the answer holds no JSON object"),
+        ('{"a": 1' + "0" * 5000 + "}", {}, "the answer holds no JSON object"),
         ("x" * (MOST_ANSWER + 1), {}, f"the answer has {MOST_ANSWER + 1} characters; {MOST_ANSWER} are allowed"),
         ("{}", {}, "the answer proposes no input: no commands, no inputs, nothing aimed at a survivor"),
-        ('{"inputs": []}', {}, None),
-        ('{"inputs": "1"}', {}, None),
-        ('{"inputs": [1]}', {}, None),
-        ('{"commands": {"small": 1}}', {}, None),
-        ('{"generator": "print(1)"}', {}, None),
-        ('{"generator": {"language": "bash", "source": "rm -rf /"}}', {}, None),
-        ('{"generator": {"language": "python", "source": ""}}', {}, None),
-        ('{"inputs": ["\\ud800"]}', {}, None),
-        (json.dumps({"commands": ["small"] * 10**5}), {}, None),
-        (json.dumps({"inputs": ["1"] * 10**6})[: MOST_ANSWER + 1], {}, None),
-        (json.dumps({"inputs": ["1" * 10**6]}), {}, None),
-        (json.dumps({"generator": {"source": "#" * 10**5}}), {}, None),
-        (json.dumps({"aimed": [{"survivor": "x" * 1000, "input": "1"}]}), {}, None),
+        ('{"inputs": [1, 2]}', {}, "inputs.0: input should be a valid string (and 1 more)"),
+        ('{"generator": {"language": "bash", "source": "rm -rf /"}}', {}, "generator.language: "),
+        ('{"generator": {"language": "python", "source": ""}}', {}, "generator.source: "),
+        ('{"inputs": ["\\ud800"]}', {}, "inputs.0: "),
+        *(
+            (json.dumps(answer), {}, where)
+            for answer, where in (
+                ({"commands": ["small"] * 201}, "commands: "),
+                ({"commands": ["x" * 201]}, "commands.0: "),
+                ({"inputs": ["1"] * 101}, "inputs: "),
+                ({"inputs": ["1" * 10**6]}, "inputs.0: "),
+                ({"generator": {"source": "#" * 10**5}}, "generator.source: "),
+                ({"aimed": [{"survivor": "x" * 1000, "input": "1"}]}, "aimed.0.survivor: "),
+            )
+        ),
     ],
 )
-def test_an_answer_that_is_no_use_gets_one_line(text, more, line):
-    found = _why(text, **more)
+def test_answer_that_is_no_use_gets_one_line(text, more, line):
+    with pytest.raises(BadAnswer) as caught:
+        read_answer(text, **more)
+    found = str(caught.value)
+    assert found.startswith(line)
     assert "\n" not in found
     assert len(found) <= 300
-    if line is not None:
-        assert found == line
 
 
 _JSON = st.recursive(
@@ -103,7 +97,7 @@ _JSON = st.recursive(
 
 
 @given(st.text() | _JSON.map(json.dumps) | st.tuples(st.text(), _JSON.map(json.dumps), st.text()).map("".join))
-def test_whatever_is_written_is_an_answer_or_a_line(text):
+def test_text_of_a_model_is_an_answer_or_a_line(text):
     try:
         answer, line = read_answer(text), ""
     except BadAnswer as error:

@@ -1,6 +1,5 @@
 """Caps of a model hold to the token, whoever asks at once; what is reserved and not used is there for others."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from random import Random
@@ -37,32 +36,6 @@ def test_caps_are_never_passed_and_refuse_nothing_that_fits(calls, tokens, row_t
         with pytest.raises(OSError, match="down") if fails else nullcontext():
             _call(account, row, most, int(part * most), fails)
         used[row] += int(part * most)
-
-
-def test_a_call_that_would_fit_waits_for_those_under_way():
-    account = ModelAccount(LlmBudget(tokens=100))
-    begun, end = threading.Event(), threading.Event()
-    order = []
-
-    def first():
-        with account.reserve("a", 80) as book:
-            begun.set()
-            assert end.wait(PATIENCE_S)
-            book(10)
-            order.append("first")
-
-    def second():
-        with account.reserve("b", 80):
-            order.append("second")
-
-    with ThreadPoolExecutor(2) as threads:
-        one = threads.submit(first)
-        assert begun.wait(PATIENCE_S)
-        other = threads.submit(second)
-        end.set()
-        one.result(PATIENCE_S)
-        other.result(PATIENCE_S)
-    assert order == ["first", "second"]
 
 
 def test_threads_together_never_pass_a_cap():

@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 from random import Random
 
+import pytest
+
+from balancer.errors import ConfigError
 from balancer.pipeline.llm.answer import read_answer
 from balancer.pipeline.llm.asker import AskResult, Prompts
 from balancer.pipeline.llm.generator import ModelGenerator
-from balancer.pipeline.llm.scripted import answer_to
+from balancer.pipeline.llm.scripted import ScriptedModel, answer_to
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
 from balancer.problem import Origin
 from tests.contracts.documents import ROOT
@@ -37,7 +40,7 @@ class Scripted:
         return None
 
 
-def test_a_model_is_told_what_was_refused_and_why():
+def test_model_is_told_what_was_refused_and_why():
     refused = tuple(UnusedInput(Origin("llm", f"small {n}"), b"1\nundo 1\n", f"no undo at {n}") for n in range(30))
     scripted = Scripted()
     known = replace(problem("1\nadd 5\n"), name="undo-log")
@@ -49,3 +52,8 @@ def test_a_model_is_told_what_was_refused_and_why():
     assert told == [f"- small {n}: refused by the validator: no undo at {n}" for n in range(20)]
     assert "- 1: rejects wrong/1.py" in question
     assert [each.data for each in proposed] == [b"3\nadd 5\nundo 0\nadd 1\n"]
+
+
+def test_scripted_model_needs_its_folder(tmp_path):
+    with pytest.raises(ConfigError, match=r"^llm\.scripted: .*no such folder; name one with a folder of answers"):
+        ScriptedModel(tmp_path / "none")

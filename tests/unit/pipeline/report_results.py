@@ -20,7 +20,7 @@ from balancer.pipeline.results.run_result import (
 )
 from balancer.problem import Origin, Verdict
 
-__all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission", "with_spans", "work_of"]
+__all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission", "work_of"]
 
 _WRONG = (
     ("wrong_answer/greedy.cpp", Verdict.WRONG_ANSWER),
@@ -90,7 +90,6 @@ def made_up_run(
         pool=PoolStats.of(stats, strategy="least_in_flight", waits=waits, **counts),
         slots=endpoints * capacity,
         makespan_s=max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0),
-        spans=spans,
         strategy="least_in_flight",
         work=work_of(spans),
     )
@@ -113,15 +112,10 @@ def work_of(spans: Sequence[Span]) -> LeaseTotals:
     )
 
 
-def with_spans(result: RunResult, *spans: Span) -> RunResult:
-    """Return `result` with these leases."""
-    return replace(result, spans=spans, work=work_of(spans))
-
-
 def empty_run() -> RunResult:
     """Return a run of nothing on nothing."""
     pool = PoolStats.of([], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
-    return RunResult(problems=(), pool=pool, slots=0, makespan_s=0.0, spans=(), strategy="fifo")
+    return RunResult(problems=(), pool=pool, slots=0, makespan_s=0.0, strategy="fifo")
 
 
 def _schedule(rng: Random, problems: Sequence[ProblemResult], slots: Sequence[str]) -> Iterator[Span]:

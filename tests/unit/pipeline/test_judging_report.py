@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from balancer.pipeline.report import page, write_report
-from balancer.pipeline.report.charts import MOST_ROWS, draw_charts
+from balancer.pipeline.report.charts import draw_charts
 from balancer.pipeline.report.document import notes
 from balancer.pipeline.report.headline import nothing_judged, tiles, verdict, warnings
 from balancer.pipeline.report.matrix import LEGEND, LETTERS, matrix_of
@@ -40,7 +40,6 @@ from tests.unit.pipeline.report_results import (
     made_up_problem,
     made_up_run,
     submission,
-    with_spans,
 )
 
 _A, _W, _Q, _C = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED, Verdict.COMPILE_ERROR
@@ -104,10 +103,12 @@ def _hostile(evil: str = _EVIL) -> RunResult:
     run = made_up_run(problems=1, cases=4, endpoints=2, capacity=1)
     urls = {endpoint.url: endpoint.url + evil for endpoint in run.pool.endpoints}
     endpoints = tuple(replace(e, url=urls[e.url], state=evil) for e in run.pool.endpoints)
-    spans = (replace(s, endpoint=urls[s.endpoint], problem=evil, subject=evil, outcome=evil) for s in run.spans)
+    totals = run.work.endpoints
+    work = {urls[name]: each for name, each in totals.items()} | {evil: next(iter(totals.values()))}
     near = NearCase(1, origin, evil, evil, (evil, evil))
     return replace(
-        with_spans(run, *spans, replace(run.spans[0], endpoint=evil)),
+        run,
+        work=replace(run.work, endpoints=work),
         problems=(problem, replace(problem, id=evil + "2", cases=())),
         pool=replace(run.pool, strategy=evil, endpoints=endpoints),
         strategy=evil,
@@ -211,19 +212,13 @@ def test_missing_language_is_told_once_with_what_it_costs_and_of_very_many_the_d
 def test_endpoint_lines_add_up_and_leases_of_one_that_has_left_are_not_lost():
     result = made_up_run(problems=2, cases=10, endpoints=3, capacity=2)
     lines = endpoint_lines(result)
-    assert [line.number for line in lines] == [1, 2, 3]
-    assert sum(len(line.spans) for line in lines) == len(result.spans)
+    assert [line.stats for line in lines] == [*result.pool.endpoints]
     assert sum(line.utilisation for line in lines) / 3 == pytest.approx(result.utilisation)
     assert sum(line.due for line in lines) == pytest.approx(1)
     *left, last = result.pool.endpoints
     assert gone_endpoints(result) == {}
     shrunk = replace(result, pool=replace(result.pool, endpoints=tuple(left)))
-    assert gone_endpoints(shrunk) == {last.url: sum(s.endpoint == last.url for s in result.spans)}
-    same = replace(last, url="http://" + "x" * 200 + "/a" + "y" * 200)
-    labels = {
-        line.label(28) for line in endpoint_lines(replace(result, pool=replace(result.pool, endpoints=(same, same))))
-    }
-    assert [len(label) for label in labels] == [28, 28]
+    assert gone_endpoints(shrunk) == {last.url: result.work.endpoints[last.url].leases}
 
 
 def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached():
@@ -232,8 +227,9 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached():
     endpoints = zip(run.pool.endpoints, health, strict=True)
     stats = tuple(replace(each, health=word, ejections=n) for each, (n, word) in endpoints)
     fine, idle, dead, out = (each.url for each in stats)
-    spans = [replace(s, outcome="failure") if s.endpoint == dead else s for s in run.spans if s.endpoint != idle]
-    text = _printed(with_spans(replace(run, pool=replace(run.pool, endpoints=stats)), *spans), 140)
+    totals = {name: each for name, each in run.work.endpoints.items() if name != idle}
+    work = replace(run.work, endpoints={**totals, dead: replace(totals[dead], answers=0)})
+    text = _printed(replace(run, work=work, pool=replace(run.pool, endpoints=stats)), 140)
     ends = {line.split()[0]: line.split()[-3:] for line in text.splitlines() if line.startswith("http")}
     assert ends[fine][1:] == ["0", "healthy"]
     assert ends[idle] == ["1", "not", "known"]
@@ -302,35 +298,22 @@ def test_wide_matrix_keeps_what_tells_most(cases, most):
 # -- charts --------------------------------------------------------------------------------------------
 
 
-def test_charts_have_what_there_is_to_show_and_the_same_bytes_from_any_thread():
-    small = made_up_run(problems=3, cases=6, endpoints=3, capacity=2)
-    many = made_up_run(problems=1, cases=50, wrong=0, endpoints=MOST_ROWS + 2, capacity=1)
-    drawn = [draw_charts(run) for run in (small, empty_run(), many)]
-    killed, used = "Wrong submissions killed, before and after", "Utilisation over time"
-    assert [[chart.title for chart in each] for each in drawn] == [[killed, used], [], [used]]
-    left_out = f"the {MOST_ROWS} busiest of {MOST_ROWS + 2}"
-    assert [any(left_out in chart.caption for chart in each) for each in drawn] == [False, False, True]
+def test_chart_has_the_dots_of_each_problem_and_the_same_bytes_from_any_thread(monkeypatch):
+    run = made_up_run(problems=8, cases=10)
     with ThreadPoolExecutor(3) as threads:
-        assert all(each == drawn[0] for each in threads.map(draw_charts, [small] * 3))
-
-
-def test_charts_have_the_dots_of_each_problem_and_all_leased_time(monkeypatch):
+        first, *others = threads.map(draw_charts, [run] * 3)
+    assert others == [first] * 2
+    assert draw_charts(empty_run()) == ()
     dotted: dict[bool, list[float]] = {}
     worded: list[str] = []
-    levels: list[list[float]] = []
-    drawn = charts.heat_map
     monkeypatch.setattr(charts, "dots", lambda drawing, values, hollow=False: dotted.update({hollow: list(values)}))
     monkeypatch.setattr(charts, "beside", lambda drawing, row, words: worded.append(words))
-    monkeypatch.setattr(charts, "heat_map", lambda labels, of, **all: levels.extend(of) or drawn(labels, of, **all))
-    run = made_up_run(problems=8, cases=10)
     draw_charts(run)
     problems = sorted(run.problems, key=lambda p: len(p.killed) / len(p.wrong))
     assert any(len(p.killed_before) < len(p.killed) for p in problems)
     assert dotted[True] == [100 * len(p.killed_before) / len(p.wrong) for p in problems]
     assert dotted[False] == [100 * len(p.killed) / len(p.wrong) for p in problems]
     assert worded == [f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong)}" for p in problems]
-    shares = [sum(each) / len(each) for each in levels]
-    assert shares == pytest.approx([line.utilisation for line in endpoint_lines(run)])
 
 
 # -- page ----------------------------------------------------------------------------------------------
@@ -402,7 +385,7 @@ def test_names_on_a_page_are_text_and_nothing_else():
         made_up_run(problems=1, cases=0, wrong=0, endpoints=1),
         made_up_run(problems=1, cases=3, wrong=0, endpoints=1, capacity=1),
         made_up_run(problems=2, cases=130, wrong=1, endpoints=1, capacity=1),
-        replace(made_up_run(problems=1, cases=3), makespan_s=0.0, spans=(), slots=0),
+        replace(made_up_run(problems=1, cases=3), makespan_s=0.0, slots=0),
         replace(empty_run(), problems=(ProblemResult("bare", "bare", (), ()),)),
         _outage(),
     ],
@@ -418,7 +401,7 @@ def test_page_has_the_headline_first_the_pool_last_and_the_figures_of_each_probl
     result = replace(made_up_run(problems=6, cases=10, seed=3), complete=False, sessions=4)
     html = page(result, draw_charts(result))
     sections = ("attention", "survivors", "problems", "matrices", "pool")
-    marks = ['class="verdict', "<nav", "tiles", "warning", *(f'id="{section}"' for section in sections), "Utilisation"]
+    marks = ['class="verdict', "<nav", "tiles", "warning", *(f'id="{section}"' for section in sections)]
     body = html[html.index("<body>") :]
     places = [body.index(mark) for mark in marks]
     assert places == sorted(places)

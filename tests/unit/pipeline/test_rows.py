@@ -255,21 +255,15 @@ def test_the_number_of_rows_is_known_beforehand(tmp_path_factory, rows, limit, s
     assert number_of_rows(rows, settings, share) == len(list(read_rows(place, settings, _LANGUAGES, share=share)))
 
 
-def test_rows_are_counted_where_the_format_tells(tmp_path):
+def test_rows_are_counted_where_the_format_tells(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_list([_row(f"p{n}") for n in range(5)])
     rows.to_parquet(tmp_path / "0.parquet")
     rows.select(range(2)).to_parquet(tmp_path / "1.parquet")
     rows.save_to_disk(tmp_path / "saved")
-    assert count_rows(str(tmp_path / "*.parquet"), "train") == 7
-    assert count_rows(str(tmp_path / "saved"), "train") == 5
-
-
-def test_lines_of_json_are_counted_unless_they_are_many(tmp_path, monkeypatch):
-    place = _file(tmp_path, _row("a"), _row("b"))
-    with open(place, "a") as file:
-        file.write("\n \n")
-    assert count_rows(place, "train") == 2
+    lines = _file(tmp_path, _row("a"), "\n ", _row("b"))
+    for place, count in ((str(tmp_path / "*.parquet"), 7), (str(tmp_path / "saved"), 5), (lines, 2)):
+        assert count_rows(place, "train") == count
     monkeypatch.setattr("balancer.pipeline.rows.raw._MOST_COUNTED", 10)
-    assert count_rows(place, "train") is None
+    assert count_rows(lines, "train") is None, "they are many"
     assert number_of_rows(7, RowSettings(ids=["p1", "p2"])) == 2

@@ -125,8 +125,8 @@ def test_a_run_judges_everything_and_counts_every_lease(bench):
     assert result.sessions == 1
     assert [problem.id for problem in result.problems] == ["doubling", "tripling", "zeroing"]
     assert (result.slots, result.strategy) == (6, "least_in_flight")
-    assert bench.calls == len(result.spans) == result.pool.acquired
-    assert {span.endpoint for span in result.spans} == set(bench.made)
+    assert bench.calls == result.work.leases == result.pool.acquired
+    assert result.work.endpoints.keys() == set(bench.made)
     assert all(endpoint.in_flight == 0 for endpoint in result.pool.endpoints)
     assert sorted(bench.closed) == sorted(bench.made)
     for problem in result.problems:
@@ -135,7 +135,7 @@ def test_a_run_judges_everything_and_counts_every_lease(bench):
         assert problem.killed_before == problem.killed, "the input 25 is slow, and none is a square"
     assert result.bound_s <= result.makespan_s
     assert 0 < result.utilisation <= 1
-    assert all(0 <= span.started_s <= span.ended_s for span in result.spans)
+    assert 0 <= result.work.started_s <= result.work.ended_s
 
 
 def test_a_complete_run_runs_nothing_and_says_the_same(bench):
@@ -318,14 +318,14 @@ def test_a_signal_stops_it_and_the_next_run_goes_on(bench, number, count):
     assert not stopped.complete
     assert stopped.stopped_by == number
     assert signal.getsignal(number) is before
-    assert len(stopped.spans) < 150
+    assert stopped.work.leases < 150
     assert all(endpoint.in_flight == 0 for endpoint in stopped.pool.endpoints)
     bench.new = FakeExecutor
     result = bench.run()
     assert result.complete
     assert result.sessions == 2
     assert result.problems == expected
-    assert len(result.spans) == result.pool.acquired == bench.calls, "figures are the last session's"
+    assert result.work.leases == result.pool.acquired == bench.calls, "figures are the last session's"
 
 
 def test_a_session_that_was_killed_counts_as_one(bench):

@@ -15,7 +15,6 @@ from rich.console import Console
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.judging.runner import Stopped
-from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import write_report
 from balancer.pipeline.report.export import conclude
@@ -143,17 +142,6 @@ def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench):
     assert first["new_cases"][0]["origin"] == "rounds: first"
 
 
-def test_rows_that_are_left_out_are_not_waited_for(bench, monkeypatch):
-    told: list[int | None] = []
-    monkeypatch.setattr(Progress, "expect", lambda progress, problems: told.append(problems))
-    bench.write(row("a"), "no JSON", row("b"), "no JSON")
-    bench.run()
-    assert told == [4, 3, 2]
-    told.clear()
-    bench.run()
-    assert told == [4, 3, 2], "each session counts anew"
-
-
 def test_what_comes_out_is_a_data_set(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     bench.write(row("a", rating=None, tags=[]), *(row(f"r{n}", rating=n, tags=["x"]) for n in range(40)))
@@ -268,12 +256,6 @@ def test_a_survivor_can_be_read_beside_the_cases_that_came_nearest(bench):
     }
     assert (reading.problem, reading.submission, reading.source) == ("a", "wrong/3.py", "right after all")
     assert [(case.input, len(case.rejects)) for case in reading.nearest][:2] == [("8", 2), ("1", 1)]
-
-
-def test_rates_are_told_round_by_round(bench):
-    bench.write(row("a", wrong=["square", "killed at 8", "fat at 7"]), row("b", wrong=["square", "killed at 8"]))
-    scores = bench.run().scores
-    assert [(each.tpr, each.tnr, each.accuracy) for each in scores] == [(1, 2 / 5, 0), (1, 4 / 5, 0.5), (1, 1, 1)]
 
 
 # -- the threads ---------------------------------------------------------------------------------------

@@ -1,24 +1,22 @@
 """What the end of an input validator or an output validator means, and what becomes of one that does not work."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 
 from balancer.core.metrics import EndpointStats
-from balancer.errors import EndpointError
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Roster, RosterEntry
 from balancer.pipeline.round.shell import judge_problem
-from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
+from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Executor, Program, Status
-from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
+from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, finished
 
@@ -365,31 +363,6 @@ def test_a_made_up_case_on_which_an_output_cannot_be_judged_is_contested_once_an
     assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "no later session runs anything"
 
 
-def test_with_a_budget_too_it_spoils_few_cases_and_who_was_killed_there_runs_on_the_others(tmp_path, monkeypatch):
-    class CountsOn:
-        name = "counts on"
-
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            yield from (Proposal(b"%d" % n, Origin(self.name, "-")) for n in range(3, 12))
-
-    check = aborting(lambda output, n: output == b"-1")
-    monkeypatch.setitem(
-        PROGRAMS, "odd", lambda data, files: finished(b"-1" if int(data) > 2 else b"%d" % (2 * int(data)))
-    )
-    monkeypatch.setitem(PROGRAMS, "wrong at 3", lambda data, files: finished(b"%d" % (2 * int(data) + (data == b"3"))))
-    bench = with_checker(monkeypatch, tmp_path, check, accepted=["double"], wrong=["wrong at 3", "odd"])
-    bench = replace(bench, generators=(Own(), CountsOn()), workers=1, max_inputs=12)
-    with bench.open({"a": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        contested = sample.store.of("doubling").cases(CaseState.CONTESTED)
-        ready = [case.id for case in sample.store.of("doubling").cases(CaseState.READY) if not case.sample]
-        verdicts = sample.store.of("doubling").verdicts()
-    assert b"3" in {case.data for case in contested}
-    assert len(contested) == 3
-    assert len(ready) > 3
-    assert all(("wrong at 3", case) in verdicts for case in ready)
-
-
 def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(tmp_path, monkeypatch):
     """The next session judges there, and ends as one that nothing disturbed."""
     late = Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)
@@ -400,26 +373,6 @@ def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(tmp_path
     monkeypatch.setitem(PROGRAMS, "check output", aborting(lambda output, n: False))
     undisturbed = judged(Bench(tmp_path / "b", bench.problem))
     assert judged(bench).inputs(CaseState.READY) == undisturbed.inputs(CaseState.READY)
-
-
-def test_a_trial_of_a_checker_that_the_servers_prevent_contests_nothing(tmp_path, monkeypatch):
-    """The checker crashes; whether it works at all cannot be seen, as no server answers then."""
-    ends: list[Execution | EndpointError] = [ABORTED, ABORTED]
-
-    def answer(program: Program, data: bytes, files: Mapping[str, bytes]) -> Execution:
-        if program.source == "check output":
-            if not ends:
-                raise DOWN
-            ends.pop()
-            return ABORTED
-        return PROGRAMS[program.source](data, files)
-
-    bench = with_checker(monkeypatch, tmp_path / "a", aborting(lambda output, n: False))
-    bench = Bench(bench.folder, bench.problem, (Own(),), workers=1)
-    end = judged(bench, {"a": FakeExecutor(answer)})
-    assert end.inputs(CaseState.CONTESTED) == []
-    assert end.inputs(CaseState.UNJUDGED) == [1, 2]
-    assert judged(bench).inputs(CaseState.READY) == [1, 2]
 
 
 def test_an_accepted_one_whose_output_cannot_be_judged_on_own_data_is_left_out(tmp_path, monkeypatch):

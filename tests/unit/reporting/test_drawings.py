@@ -73,7 +73,7 @@ def test_lines_differ_in_colour_dashes_and_markers():
         (lambda: _map([[1.0]], ends=(3, 3)), "a time from 3 to 3"),
     ],
 )
-def test_what_does_not_fit_is_refused(draw, said):
+def test_drawing_that_does_not_fit_is_refused(draw, said):
     with pytest.raises(ValueError, match=said):
         draw()
 
@@ -122,7 +122,7 @@ _SCALES = st.sampled_from(["linear", "log"])
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.tuples(_VALUES, _VALUES, _VALUES, _VALUES), max_size=4), max_size=3), _SCALES, _SCALES)
-def test_whatever_is_drawn_is_svg_with_finite_numbers(lines, xscale, yscale):
+def test_drawing_is_svg_with_finite_numbers_whatever_is_drawn(lines, xscale, yscale):
     drawn = [
         ChartLine(f"{n}", *([point[part] for point in points] for part in range(4))) for n, points in enumerate(lines)
     ]
@@ -143,16 +143,6 @@ def test_names_are_drawn_as_they_are_or_with_a_sign_and_cut():
     assert "<script" not in svg
 
 
-def test_dot_is_where_its_value_is_and_an_unknown_one_is_not_drawn():
-    drawing = charts.rows(["a", "b", "c"], width=HALF, xlabel="", row=20.0)
-    drawing.axes.set_xlim(0, 2)
-    charts.dots(drawing, [1.0, math.nan, 2.0])
-    places = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', to_svg(drawing))
-    (x, y), (far, low) = ((float(across), float(down)) for across, down in places[-2:])
-    assert float(low) - float(y) == pytest.approx(drawing.axes.bbox.height * 2 / 3.2, abs=0.1)
-    assert far > x > far / 2
-
-
 @pytest.mark.parametrize("number", [0, 12])
 def test_words_of_rows_do_not_overlap_or_leave_the_drawing(number):
     drawing = charts.rows([f"{n}  sandbox.example.org:8080" for n in range(number)], width=WIDE, xlabel="time (s)")
@@ -164,11 +154,6 @@ def test_words_of_rows_do_not_overlap_or_leave_the_drawing(number):
     assert len([word for word in found if word.text == "far"]) == number
     assert not _overlapping(svg)
     assert all(word.left > -0.01 and word.right < width + 0.01 and 0 < word.y <= height for word in found)
-
-
-def test_shares_are_beside_their_weights():
-    shares = to_svg(charts.share_bars(["a", "b"], [0.25, 0.75], [0.5, 0.5], xlabel="share"))
-    assert {"share", "by weight", "share (%)"} <= {word.text for word in words_of(shares)}
 
 
 def _boxes(drawing: Drawing) -> dict[tuple[str, float], list[tuple[float, float, int]]]:
