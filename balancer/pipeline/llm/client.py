@@ -8,6 +8,7 @@ Model servers: a question goes to one server, and to another if that fails. Deci
 servers, and never asks an unusable one again. A shell: has the pool and the clients.
 """
 
+import re
 import ssl
 import threading
 import time
@@ -48,6 +49,7 @@ _SLOW_REQUEST = 408
 _NOT_UNDERSTOOD = (400, 422, 500)
 _SHOWN = 200  # characters of a server's message
 _TELLING_CHARS = 16  # a shorter header value may be in an answer by chance
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _JSON = {"response_format": {"type": "json_object"}}
 _LIMITS = ("max_tokens", "max_completion_tokens")
 # Servers of models are often busy. With one dead server and one that was busy two times of three, five tries for each
@@ -185,7 +187,8 @@ class ModelClient:
         found = getattr(message, name, None)
         if not isinstance(found, str):
             return None
-        if any(secret in found for secret in self._telling):
+        plain = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), found)  # an answer is often JSON
+        if any(secret in text for secret in self._telling for text in (found, plain)):
             raise self._failed("the answer has the value of a request header; a server must not return those")
         return found.encode("utf-8", "replace").decode()  # lone surrogates are not text, and no file can store them
 
