@@ -4,13 +4,14 @@ Decides how a plan is written as a scenario. It must not know the threaded pool.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import asdict, astuple
 from typing import Any
 from unittest.mock import patch
 
 from balancer_simulator import Policy, Scenario, simulate_once
 from balancer_simulator.run.attempts import AttemptRunner
-from balancer_simulator.run.disciplines import LeaseListener, LeasePerCall
+from balancer_simulator.run.disciplines import LeasePerCall
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from simpy import Environment
@@ -74,22 +75,21 @@ class _Watch:
     def granted(self, task: Task, lease: Lease) -> None:
         self.answers.append(Granted(task.number, lease.endpoint.url, lease.id, lease.granted_s))
 
-    def discipline(self, env: Environment, core: Core, client: LeaseListener) -> LeasePerCall:
+    def discipline(
+        self,
+        env: Environment,
+        core: Core,
+        start: Callable[[Task, Lease, float], None],
+        refuse: Callable[[Task, BalancerError], None],
+    ) -> LeasePerCall:
         self.core = core
-        return LeasePerCall(env, core, _Watched(env, client, self.answers))
 
+        def refused(task: Task, error: BalancerError) -> None:
+            if task.plan is None:  # else its decisions tell
+                self.answers.append(Refused(task.number, type(error), str(error), env.now))
+            refuse(task, error)
 
-class _Watched:
-    def __init__(self, env: Environment, client: LeaseListener, answers: list[Granted | Refused]) -> None:
-        self.start = client.start
-        self._env = env
-        self._client = client
-        self._answers = answers
-
-    def refuse(self, task: Task, error: BalancerError) -> None:
-        if task.plan is None:  # else its decisions tell
-            self._answers.append(Refused(task.number, type(error), str(error), self._env.now))
-        self._client.refuse(task, error)
+        return LeasePerCall(env, core, start, refused)
 
 
 def scenario_of(plan: Plan) -> Scenario:

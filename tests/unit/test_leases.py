@@ -11,7 +11,7 @@ import pytest
 from balancer import Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
 from balancer.endpoint import LeaseTerms
-from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
 from tests.unit.ruled import Ruled
