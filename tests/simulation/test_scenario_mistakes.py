@@ -5,7 +5,7 @@ from pathlib import Path
 
 import balancer_simulator
 import pytest
-from balancer_simulator import Poisson, Policy, Scenario, load_scenario
+from balancer_simulator import EndpointModel, Poisson, Policy, Scenario, load_scenario
 
 from balancer.errors import ConfigError, MissingExtra
 from balancer.settings.rules import HealthSettings
