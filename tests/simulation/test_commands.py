@@ -129,27 +129,23 @@ def mistake(tmp_path, monkeypatch, command):
     return run
 
 
-@pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize(
     ("out", "reason"),
     [
         ("scenario.toml", "Not a directory"),
-        ("scenario.toml/below", "Not a directory"),
-        ("a" * 300, "File name too long"),
         ("new/" + "a" * 300, "File name too long"),
         ("/proc/nothing/can/be/made", "No such file or directory"),
     ],
 )
-def test_where_nothing_can_be_written_is_said_before_anything_runs(mistake, name, out, reason):
-    line = mistake(name, "scenario.toml", "--out", out, scenario=_ENDLESS)
+def test_where_nothing_can_be_written_is_said_before_anything_runs(mistake, out, reason):
+    line = mistake("simulate", "scenario.toml", "--out", out, scenario=_ENDLESS)
     assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a writable folder"
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
 
 
-@pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize("section", ["pool", "pipeline"])
-def test_a_run_config_is_recognised(mistake, name, section):
-    line = mistake(name, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
+def test_a_run_config_is_recognised(mistake, section):
+    line = mistake("simulate", "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
     assert line == (
         f"balancer: scenario.toml: this is a run config, for balancer run: it has [{section}]; "
         "a scenario has [workload] and [[endpoints]], see docs/simulator.md"
