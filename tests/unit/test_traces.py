@@ -532,20 +532,12 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
         read_trace(tmp_path / "t")
 
 
-@pytest.mark.parametrize(
-    ("facts", "ended", "found"),
-    [
-        ("{", None, "'{'"),
-        (b"\xff", None, "b'"),
-        (None, "[]", r"'\["),
-    ],
-    ids=itertools.count(),
-)
-def test_facts_of_a_database_that_are_none_are_refused(tmp_path, facts, ended, found):
+@pytest.mark.parametrize("facts", ["{", b"\xff", "[]"])
+def test_facts_of_a_database_that_are_none_are_refused(tmp_path, facts):
     with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
         db.executescript(SCHEMA)
-        db.execute("INSERT INTO trace_runs VALUES ('r', ?, ?)", (facts or '{"row": "run", "run": "r"}', ended))
-    with pytest.raises(ConfigError, match=rf"t\.sqlite: trace_runs: found {found}.*, which is not a JSON object"):
+        db.execute("INSERT INTO trace_runs VALUES ('r', ?, NULL)", (facts,))
+    with pytest.raises(ConfigError, match=r"t\.sqlite: trace_runs: found b?'.*, which is not a JSON object"):
         read_trace(tmp_path / "t.sqlite")
 
 
