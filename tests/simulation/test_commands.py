@@ -1,6 +1,7 @@
 """`balancer simulate` as processes and on the command line: stopped, misused, with nowhere to write."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,7 +98,9 @@ def test_a_signal_stops_it_with_a_line_and_leaves_no_process(tmp_path, number, j
             process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE_S)
         said = err.splitlines()[-1]  # progress is said before, if it takes long
-        assert (process.returncode, out, said) == (128 + number, "", "balancer: stopped; nothing was written")
+        assert (process.returncode, out) == (128 + number, "")
+        # It also names a plugin that was being loaded, on a busy machine.
+        assert re.fullmatch(r"balancer: stopped; (while plugin .* was loaded; )?nothing was written", said)
         until(lambda: not group(process.pid), "a worker is left")
     assert not (tmp_path / "out").exists()
 
