@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
-from rich.console import Console
 
 from balancer.commands.options import JsonOption
 from balancer.commands.output import print_json
@@ -136,11 +135,9 @@ def fit(
             print(*summary_lines(data), sep="\n")
         return
     with _doing("fit", "fitting the trace"):
-        from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
-        from balancer_simulator.planning.shown import fit_section
 
         found = fit_run(trace)
         held = goodness_of_fit(found)
@@ -152,8 +149,7 @@ def fit(
         data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
         print_json({**data, "scenario": out and str(out)})
         return
-    print(*held.lines(), *fit_lines(found), sep="\n")
-    print_sections([fit_section(held)], Console())
+    print(*held.lines(), *fit_lines(found), "", "in the trace, and in runs of the fitted scenario", held, sep="\n")
     _say_written(out)
 
 
@@ -187,11 +183,10 @@ def predict(
         raise ConfigError("--part: it needs --check; leave it out, or give both")
     with _doing("predict", "predicting the next run"):
         from balancer.observing.traces import read_trace
-        from balancer.reporting.terminal import print_sections
         from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
         from balancer_simulator.planning.predict import predict as predicted
-        from balancer_simulator.planning.shown import prediction_data, prediction_sections
+        from balancer_simulator.planning.shown import prediction_data
         from balancer_simulator.planning.what_if import WhatIf
 
         change = WhatIf(
@@ -211,7 +206,7 @@ def predict(
     elif as_json:
         print_json(prediction_data(found))
     else:
-        print_sections(prediction_sections(found), Console())
+        print(found)
 
 
 def plan(
@@ -240,12 +235,11 @@ def plan(
     soon = deadline is not None and deadline.strip().lower() == "soon"
     with _doing("plan", "looking for the best setting"):
         from balancer.observing.traces import read_trace
-        from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import as_toml
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.plan import STRATEGIES, Goal
         from balancer_simulator.planning.plan import plan as search
-        from balancer_simulator.planning.shown import config_remarks, plan_data, plan_sections
+        from balancer_simulator.planning.shown import config_remarks, plan_data, plan_text
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
@@ -263,7 +257,7 @@ def plan(
     if as_json:
         print_json({**plan_data(found), "config": out and str(out)})
         return
-    print_sections(plan_sections(found), Console())
+    print(plan_text(found))
     _say_written(out)
 
 
@@ -279,13 +273,15 @@ def _doing(command: str, title: str) -> Iterator[None]:
 
 
 def _print_check(found: "Check", *, as_json: bool) -> None:
-    rows = [each.data for each in found.figures]
     if as_json:
-        print_json({"tests": rows, "left_out": {f"{part:g}": why for part, why in found.left_out.items()}})
+        print_json(
+            {
+                "tests": found.figures.to_dict("records"),
+                "left_out": {f"{part:g}": why for part, why in found.left_out.items()},
+            }
+        )
         return
-    from pandas import DataFrame
-
-    print(DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
+    print(found.figures.to_string(index=False, float_format="{:.4g}".format))
     for part, why in found.left_out.items():
         print(f"after {part:.0%}: left out: {why}")
 

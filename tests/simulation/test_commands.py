@@ -1,6 +1,7 @@
 """`balancer simulate` as processes and on the command line: stopped, misused, with nowhere to write."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,7 +98,9 @@ def test_a_signal_stops_it_with_a_line_and_leaves_no_process(tmp_path, number, j
             process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE_S)
         said = err.splitlines()[-1]  # progress is said before, if it takes long
-        assert (process.returncode, out, said) == (128 + number, "", "balancer: stopped; nothing was written")
+        assert (process.returncode, out) == (128 + number, "")
+        # It also names a plugin that was being loaded, on a busy machine.
+        assert re.fullmatch(r"balancer: stopped; (while plugin .* was loaded; )?nothing was written", said)
         until(lambda: not group(process.pid), "a worker is left")
     assert not (tmp_path / "out").exists()
 
@@ -129,27 +132,23 @@ def mistake(tmp_path, monkeypatch, command):
     return run
 
 
-@pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize(
     ("out", "reason"),
     [
         ("scenario.toml", "Not a directory"),
-        ("scenario.toml/below", "Not a directory"),
-        ("a" * 300, "File name too long"),
         ("new/" + "a" * 300, "File name too long"),
         ("/proc/nothing/can/be/made", "No such file or directory"),
     ],
 )
-def test_where_nothing_can_be_written_is_said_before_anything_runs(mistake, name, out, reason):
-    line = mistake(name, "scenario.toml", "--out", out, scenario=_ENDLESS)
+def test_where_nothing_can_be_written_is_said_before_anything_runs(mistake, out, reason):
+    line = mistake("simulate", "scenario.toml", "--out", out, scenario=_ENDLESS)
     assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a writable folder"
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
 
 
-@pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize("section", ["pool", "pipeline"])
-def test_a_run_config_is_recognised(mistake, name, section):
-    line = mistake(name, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
+def test_a_run_config_is_recognised(mistake, section):
+    line = mistake("simulate", "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
     assert line == (
         f"balancer: scenario.toml: this is a run config, for balancer run: it has [{section}]; "
         "a scenario has [workload] and [[endpoints]], see docs/simulator.md"

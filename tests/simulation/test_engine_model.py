@@ -325,11 +325,6 @@ def test_what_is_under_way_at_the_end_is_unfinished():
     assert record.metrics["utilisation"] == 1.0
 
 
-def test_failures_that_end_before_the_warm_up_does_are_not_counted():
-    record = run(at([0, 2], 0.5, endpoint(**BROKEN), requests=ONCE, warmup_s=1.0))
-    assert (record.by_endpoint[0].calls, record.by_endpoint[0].failures) == (1, 1)
-
-
 # -- batches ----------------------------------------------------------------------------------------
 
 TWO_STAGES = [{"name": "make", "tasks": 4, "workers": 2}, {"name": "judge", "tasks": 3, "workers": 3}]

@@ -156,20 +156,6 @@ def test_a_change_is_measured_and_one_that_harms_nobody_is_not_told():
     assert drift_of(at_s, np.where(at_s > 500.0, log + 0.06, log)).ratio < HARMLESS
 
 
-@pytest.mark.parametrize("factor", [1.5, 3.0])
-def test_spells_are_found_call_by_call(factor):
-    at_s, log = times(3000, 3)
-    slow = at_s % 20.0 > 15.0
-    found = spells_of(at_s, np.where(slow, log + np.log(factor), log), float(at_s[-1]))
-    assert found.factor == pytest.approx(factor, rel=0.06)
-    assert (found.between_s.mean(), found.lasts_s.mean()) == (
-        pytest.approx(15.0, rel=0.08),
-        pytest.approx(5.0, rel=0.08),
-    )
-    assert ((found.slower > 1) == slow).mean() > 0.97
-    assert found.seen_s[0] == (pytest.approx(15.0, abs=1.0), pytest.approx(20.0, abs=1.0))
-
-
 @pytest.mark.parametrize("horizon_s", [60.0, pytest.param(300.0, marks=pytest.mark.more)])  # or several in each part
 def test_a_fit_has_the_spells_and_its_times_are_those_between_them(horizon_s):
     spells = SlowSpells(factor=3.0, between=Deterministic(mean_s=9.0), lasts=Deterministic(mean_s=3.0))

@@ -20,10 +20,9 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.plan_commands import seconds_of
-from balancer_simulator.planning.shown import plan_sections, plan_verdict
+from balancer_simulator.planning.shown import plan_text, plan_verdict
 
 from balancer.errors import ConfigError
-from balancer.reporting.document import Paragraph, plain
 from balancer.settings.config import load_config
 from tests.simulation.made_traces import made_trace, written
 
@@ -64,10 +63,6 @@ def doubled(trace):
 def planned(source, **goal):
     source = source if isinstance(source, Scenario) else fit_trace(source)
     return plan(source, Goal(**goal), strategies=["fifo"], draws=5)
-
-
-def said(found):
-    return "\n".join(plain(each.words) for each in plan_sections(found)[0].blocks if isinstance(each, Paragraph))
 
 
 # -- open arrivals ------------------------------------------------------------------------------------
@@ -136,7 +131,7 @@ def test_with_more_time_fewer_endpoints_do_and_with_less_there_are_more():
     found = planned(SLOW, deadline_s=1.4)
     assert (len(found.chosen.slots), found.chosen.callers) == (4, 8)  # one more would be idle if nobody more asked
     assert found.chosen.made_up == {"http://one-more-like-e1/": "http://e1/"}
-    assert "1 made-up server like http://e1/: replace its address" in said(found)
+    assert "1 made-up server like http://e1/: replace its address" in plan_text(found)
 
 
 def test_as_soon_as_it_can_be_nothing_is_bought_and_tasks_are_as_many_as_asked_for():

@@ -122,9 +122,3 @@ def test_a_setting_of_a_run_has_problems_at_once():
     assert "problems: sure of" in plan_verdict(found)
     twice = plan(fit, replace(soon, tasks=2 * 8 * 18), strategies=["fifo"], draws=3)
     assert twice.present.sure == pytest.approx(2 * found.present.sure, rel=0.2)
-
-
-def test_a_batch_of_twice_the_tasks_has_the_same_samples_again():
-    workload = Batch(samples=3, stages=[Stage(name="s", tasks=2, workers=1)], counts=[[1], [2], [4]])
-    assert (workload.calls, workload.with_calls(14).counts) == (7, [[1], [2], [4]] * 2)
-    assert Batch(samples=3, stages=workload.stages).with_calls(12).samples == 6

@@ -221,24 +221,6 @@ class _Raises:
         pass
 
 
-def test_names_that_cannot_be_made_plain_cost_their_rows_alone(path):
-    def redact(name):
-        if name.startswith("http://b"):
-            raise ValueError(name)
-        return name
-
-    pool = pool_of(ManualClock())
-    with pool.trace(path) as trace:
-        trace.hide(redact)
-        leases = [pool.acquire(timeout=0) for _ in range(3)]
-        pool.drain("http://b/")
-        for lease in leases:
-            lease.release()
-    found = read_trace(path)
-    assert [each.endpoint for each in found.attempts] == ["http://a/"] * 2
-    assert found.lost == 2
-
-
 def test_strange_texts_and_numbers_are_written_so_that_they_can_be_read(tmp_path):
     with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool:
         traces = [pool.trace(store.trace), pool.trace(tmp_path / "t.jsonl")]
@@ -428,9 +410,6 @@ def test_every_kind_of_file_has_all_of_it(tmp_path, name):
 
 
 def test_other_files_of_these_kinds_are_no_traces(tmp_path):
-    (tmp_path / "t.parquet").write_bytes(b"PAR1\x15\xff and more")
-    with pytest.raises(ConfigError, match=r"t\.parquet:1: found 'PAR1.*', which is no line of a trace"):
-        read_trace(tmp_path / "t.parquet")
     with closing(sqlite3.connect(tmp_path / "old.sqlite")) as db, db:
         db.execute("CREATE TABLE spans (a)")
     with pytest.raises(ConfigError, match=r"old\.sqlite: holds no trace: no such table: trace_runs; the database of a"):
@@ -482,22 +461,6 @@ def test_a_database_that_cannot_be_opened_is_to_be_copied(tmp_path, monkeypatch)
     monkeypatch.setattr(sqlite3, "connect", connect)
     with pytest.raises(ConfigError, match=r"t\.sqlite: cannot be read: attempt to write a readonly .* copy it and"):
         read_trace(tmp_path / "t.sqlite")
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["--format", "x"], "--format: it needs --from"),
-        (["--from", "ngin"], "did you mean 'nginx'"),
-        (["--from", "csv", "--format", "x"], "--format: it needs --from nginx"),
-        (["--from", "nginx", "--column", "a=b"], "--column: it needs --from csv"),
-        (["--from", "csv", "--column", "a"], "write FIELD=COLUMN"),
-        ([], "cannot be read"),
-    ],
-)
-def test_what_does_not_go_together_is_one_line(options, line):
-    with pytest.raises(ConfigError, match=line):
-        run(__file__ if "csv" in options else "nowhere.jsonl", *options)
 
 
 def test_one_backend_of_a_log_is_a_trace_by_itself(tmp_path):
@@ -556,12 +519,6 @@ def test_a_line_that_holds_anything_is_refused_with_its_place(tmp_path, line, sa
         read_trace(tmp_path / "t.jsonl")
 
 
-def test_half_a_character_becomes_a_question_mark(tmp_path):
-    (tmp_path / "t.jsonl").write_text(json.dumps(data_of(a_row(task="\udcff \U0001f600"))) + "\n")
-    (only,) = read_trace(tmp_path / "t.jsonl").attempts
-    assert only.task == "? \U0001f600"
-
-
 def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     for pipe in (tmp_path / "pipe", "/dev/null"):
@@ -575,20 +532,12 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
         read_trace(tmp_path / "t")
 
 
-@pytest.mark.parametrize(
-    ("facts", "ended", "found"),
-    [
-        ("{", None, "'{'"),
-        (b"\xff", None, "b'"),
-        (None, "[]", r"'\["),
-    ],
-    ids=itertools.count(),
-)
-def test_facts_of_a_database_that_are_none_are_refused(tmp_path, facts, ended, found):
+@pytest.mark.parametrize("facts", ["{", b"\xff", "[]"])
+def test_facts_of_a_database_that_are_none_are_refused(tmp_path, facts):
     with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
         db.executescript(SCHEMA)
-        db.execute("INSERT INTO trace_runs VALUES ('r', ?, ?)", (facts or '{"row": "run", "run": "r"}', ended))
-    with pytest.raises(ConfigError, match=rf"t\.sqlite: trace_runs: found {found}.*, which is not a JSON object"):
+        db.execute("INSERT INTO trace_runs VALUES ('r', ?, NULL)", (facts,))
+    with pytest.raises(ConfigError, match=r"t\.sqlite: trace_runs: found b?'.*, which is not a JSON object"):
         read_trace(tmp_path / "t.sqlite")
 
 

@@ -15,7 +15,7 @@ from balancer.observing.traces import Attempt, Trace
 from balancer.observing.traces.rows import mistake_in
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FEWEST", "Bools", "Calls", "PreparedTrace", "calls_of", "prepare_trace", "until"]
+__all__ = ["FEWEST", "Bools", "Calls", "PreparedTrace", "prepare_trace", "until"]
 
 Bools = NDArray[np.bool_]
 
@@ -41,6 +41,7 @@ class Calls:
         failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
         rest_s: the rest that it asked for; NaN without one.
+        waited_s: from the question to the grant.
     """
 
     endpoint: str
@@ -51,6 +52,7 @@ class Calls:
     failed: Bools
     refused: Bools
     rest_s: Floats
+    waited_s: Floats
 
     def __len__(self) -> int:
         return len(self.begun_s)
@@ -101,6 +103,10 @@ class PreparedTrace:
     lasts_s: float
     timeout_s: float | None
     notices: dict[str, list[tuple[float, float, bool]]]
+
+    def calls_of(self, name: str) -> Calls:
+        """Return the calls of an endpoint, which may have had none."""
+        return self.by_endpoint.get(name) or _calls_of(name, [], self.kinds, None)
 
     @property
     def ended(self) -> int:
@@ -165,7 +171,7 @@ def prepare_trace(trace: Trace) -> PreparedTrace:
     grouped: dict[str, list[Attempt]] = {}
     for each in attempts:
         grouped.setdefault(each.endpoint, []).append(each)
-    by_endpoint = {name: calls_of(name, mine, kinds, timeout_s) for name, mine in sorted(grouped.items())}
+    by_endpoint = {name: _calls_of(name, mine, kinds, timeout_s) for name, mine in sorted(grouped.items())}
     return PreparedTrace(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s, notices)
 
 
@@ -182,7 +188,7 @@ def _notices(trace: Trace, run: str) -> Iterator[tuple[str, float, float | None]
     yield from ((name, from_s, None) for name, from_s in down.items())
 
 
-def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:
+def _calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:
     """Return the columns of some calls of one endpoint."""
     # A log is in the order of ends. Calls that begin at the same instant must not be in it: it tells which end first.
     shuffled = [attempts[place] for place in np.random.default_rng(len(attempts)).permutation(len(attempts))]
@@ -203,6 +209,7 @@ def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeo
         failed,
         np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
         np.array([np.nan if each.retry_after_s is None else each.retry_after_s for each in ordered], dtype=np.float64),
+        np.array([each.waited_s for each in ordered]),
     )
 
 

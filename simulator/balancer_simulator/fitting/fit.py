@@ -13,7 +13,7 @@ import numpy as np
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
-from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
+from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, prepare_trace
 from balancer_simulator.fitting.drift import Spells
 from balancer_simulator.fitting.endpoint import EndpointFit, WorkSample, fit_endpoint, host_cores
 from balancer_simulator.fitting.faults import rate_of
@@ -261,7 +261,7 @@ def fit_trace(trace: Trace) -> Fit:
         members = members_of(prepared)
         found = {
             member.name: fit_endpoint(
-                prepared.by_endpoint.get(member.name) or calls_of(member.name, [], prepared.kinds, None),
+                prepared.calls_of(member.name),
                 few=prepared.ended < FEWEST,
                 tests=len(members),
                 notices=prepared.notices.get(member.name, ()),

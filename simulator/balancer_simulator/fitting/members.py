@@ -16,9 +16,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.observing.traces import Attempt
 from balancer.values.urls import checked_url
-from balancer_simulator.fitting.calls import PreparedTrace
+from balancer_simulator.fitting.calls import Calls, PreparedTrace
 
 __all__ = ["NO_LIMIT", "Member", "members_of"]
 
@@ -104,13 +103,9 @@ def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
 def _members(
     prepared: PreparedTrace, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
 ) -> Iterator[Member]:
-    moment_s = prepared.moment_s
-    by_name: dict[str, list[Attempt]] = {}
-    for each in prepared.attempts:
-        by_name.setdefault(each.endpoint, []).append(each)
     for number, name in enumerate(names):
         facts = told.get(name, {})
-        in_use, waited = _in_use(by_name.get(name, []), moment_s)
+        in_use, waited = _in_use(prepared.calls_of(name), prepared.moment_s)
         capacity, source = facts.get("capacity"), "told"
         if not capacity:
             capacity = _capacity(in_use, waited)
@@ -139,16 +134,13 @@ def _like_others(members: list[Member]) -> tuple[Member, ...]:
     )
 
 
-def _in_use(attempts: list[Attempt], moment_s: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _in_use(calls: Calls, moment_s: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the calls in use just after each grant, its own included, and which calls had waited."""
-    ordered = sorted(attempts, key=lambda each: each.granted_s)
-    begun_s = np.array([each.granted_s for each in ordered])
-    ended_s = np.array([each.ended_s for each in ordered])
-    waited_s = np.array([each.waited_s for each in ordered])
+    begun_s, ended_s = calls.begun_s, calls.ended_s
     over = np.searchsorted(np.sort(np.maximum(ended_s - moment_s, begun_s)), begun_s, side="right")
     in_use = np.maximum(np.searchsorted(begun_s, begun_s, side="right") - over, 1)
-    least_s = max(moment_s, _MOMENT * float((ended_s - begun_s).mean())) if len(ordered) else 0.0
-    return in_use, waited_s > least_s
+    least_s = max(moment_s, _MOMENT * float(calls.held_s.mean())) if len(calls) else 0.0
+    return in_use, calls.waited_s > least_s
 
 
 def _capacity(in_use: NDArray[np.intp], waited: NDArray[np.bool_]) -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from pandas import DataFrame
 
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
@@ -91,6 +92,13 @@ class FitCheck:
         if off := self.off():
             yield "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
             yield from (f"  {each.words} ({each.values[2]})" for each in off)
+
+    def __str__(self) -> str:
+        """All figures as a table; those that are off come first."""
+        found = sorted(self.figures, key=lambda each: not each.is_off)
+        columns = ["in the trace", "in the fit", "off by"]
+        table = DataFrame([e.values for e in found], [e.name.rstrip(":") for e in found], columns)
+        return str(table.to_string())
 
     @property
     def data(self) -> dict[str, Any]:

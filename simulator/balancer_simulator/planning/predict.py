@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from pandas import DataFrame
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
@@ -22,7 +23,7 @@ from balancer_simulator.planning.shown import Prediction
 from balancer_simulator.planning.what_if import WhatIf, whole_of
 from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["PARTS", "Check", "CheckedFigure", "check", "predict", "recorded_figures"]
+__all__ = ["PARTS", "Check", "check", "predict", "recorded_figures"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 """Shares of the calls after which predictions are checked, unless told otherwise."""
@@ -53,15 +54,13 @@ def predict(
         planner = Planner(fit, simulators, draws, seed)
         change = planner.resolved(change)
         today, *others = planner.forecasts([change.today, *([change] if change.differs else [])])
-    found, differs = [*others, today][0], change.differs
+    found = [*others, today][0]
     figures, unlimited = found.figures, _unlimited(planner, change)
     if unlimited:  # without a limit, they would surely be 0
         figures = {name: each for name, each in figures.items() if not name.startswith("wait")}
     return Prediction(
-        figures, found.share_of, draws,
-        today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
-        recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
-        remarks=(*_again(fit, change), *unlimited, *_behind(fit, figures)),
+        figures, found.share_of, draws, today.figures, today.share_of, recorded_figures(fit), _recorded_shares(fit),
+        changes=tuple(change.words), remarks=(*_again(fit, change), *unlimited, *_behind(fit, figures)),
         off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
     )  # fmt: skip
 
@@ -137,47 +136,22 @@ def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedFigure:
-    """A figure, predicted after a part of a trace, at an instant of it, and what came."""
-
-    part: float
-    at_s: float
-    name: str
-    predicted: Predicted
-    came: float
-
-    @property
-    def error(self) -> float:
-        """The relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
-        off = self.predicted.value - self.came
-        return off / self.came if self.came else off
-
-    @property
-    def covered(self) -> bool:
-        """Whether the interval holds what came."""
-        return self.predicted.holds(self.came)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return {
-            "part": self.part, "at_s": self.at_s, "figure": self.name, "predicted": self.predicted.value,
-            "low": self.predicted.low, "high": self.predicted.high, "came": self.came, "error": self.error,
-            "covered": self.covered,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
-    """The predicted figures after each part, and why a part has none."""
+    """Figures that were predicted after parts of a trace, and what came.
 
-    figures: tuple[CheckedFigure, ...]
+    Attributes:
+        figures: a frame with a row for each part and figure: `at_s` is the instant of the cut. `error` is relative; if
+            the true value is 0, it is in seconds. `covered`: the interval holds what came.
+        left_out: why a part has none.
+    """
+
+    figures: DataFrame
     left_out: dict[float, str]
 
     def covered(self, name: str) -> tuple[int, int]:
         """Return how many intervals of a figure hold the true value, and the number of intervals."""
-        found = [each.covered for each in self.figures if each.name == name]
-        return sum(found), len(found)
+        found = self.figures.covered[self.figures.figure == name]
+        return int(found.sum()), len(found)
 
 
 def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1) -> Check:
@@ -190,7 +164,7 @@ def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, s
         ConfigError: there are no calls, or too few before every cut.
     """
     one = _longest_run(trace)
-    figures, left_out = list[CheckedFigure](), {}
+    figures, left_out = list[dict[str, Any]](), {}
     with Simulators(jobs) as simulators:
         for part in parts:
             try:
@@ -199,7 +173,7 @@ def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, s
                 left_out[part] = str(error)
     if not figures:
         raise ConfigError(f"predictions from the trace cannot be checked: {next(iter(left_out.values()))}")
-    return Check(tuple(figures), left_out)
+    return Check(DataFrame(figures), left_out)
 
 
 def _longest_run(trace: Trace) -> Trace:
@@ -216,7 +190,7 @@ def _longest_run(trace: Trace) -> Trace:
     )
 
 
-def _test(trace: Trace, part: float, planner: Callable[..., Planner]) -> Iterator[CheckedFigure]:
+def _test(trace: Trace, part: float, planner: Callable[..., Planner]) -> Iterator[dict[str, Any]]:
     began_s = min(each.asked_s for each in trace.attempts)
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))
@@ -234,7 +208,11 @@ def _test(trace: Trace, part: float, planner: Callable[..., Planner]) -> Iterato
         if (each := found.figures.get(name)) is not None:
             since_s = at_s if name == "makespan_s" else 0.0
             moved = Predicted(each.value + since_s, each.low + since_s, each.high + since_s)
-            yield CheckedFigure(part, at_s, name, moved, came)
+            yield {
+                "part": part, "at_s": at_s, "figure": name, "predicted": moved.value, "low": moved.low,
+                "high": moved.high, "came": came, "error": (moved.value - came) / (came or 1.0),
+                "covered": moved.holds(came),
+            }  # fmt: skip
 
 
 def _came(trace: Trace, began_s: float, at_s: float) -> dict[str, float]:

@@ -1,59 +1,24 @@
-"""Predictions and plans as tables and words: each figure with its unit and interval.
-
-The same tables are text, part of a command's output and part of a page.
-"""
+"""Predictions and plans as text and as plain data. A table is a frame: seconds, calls a second, and parts of one."""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from io import StringIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from pandas import DataFrame, Series, concat
 
-from balancer.reporting.document import (
-    Block,
-    Cell,
-    Column,
-    ColumnKind,
-    Paragraph,
-    Section,
-    Table,
-    Tone,
-    identifier,
-    table,
-)
-from balancer.reporting.terminal import print_sections
-from balancer.reporting.words import NOTHING, count, percent, seconds, times
-from balancer_simulator.planning.goodness import FitCheck
+from balancer.reporting.words import count, seconds
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.studies.figures import figure_of, scale_of
 
 if TYPE_CHECKING:
     from balancer_simulator.planning.plan import PoolPlan, Setting
 
-__all__ = [
-    "Prediction",
-    "config_remarks", "fit_section", "interval_words", "plan_data", "plan_sections", "plan_verdict",
-    "prediction_data", "prediction_sections",
-]  # fmt: skip
-
-_WIDTH: Final = 120  # letters of a line of text
-_SHARE: Final = "lost"  # a figure whose unit is a share
-_TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
+__all__ = ["Prediction", "config_remarks", "plan_data", "plan_text", "plan_verdict", "prediction_data", "shown"]
 
 
-# -- a fit ---------------------------------------------------------------------------------------------
-
-
-def fit_section(held: FitCheck) -> Section:
-    """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
-    columns = [Column("", ColumnKind.NAME), *map(Column, ("in the trace", "in the fit", "off by"))]
-    rows = list[tuple[Cell | str, ...]]()
-    for each in sorted(held.figures, key=lambda each: not each.is_off):
-        measured, fitted, off = each.values
-        rows.append((each.name.rstrip(":"), measured, fitted, Cell(off, tone=Tone.BAD if each.is_off else Tone.PLAIN)))
-    return Section("in the trace, and in runs of the fitted scenario", (table(columns, rows),))
+def shown(frame: DataFrame) -> str:
+    """Return a frame as text."""
+    return str(frame.to_string(float_format="{:.4g}".format, na_rep="-"))
 
 
 # -- a prediction --------------------------------------------------------------------------------------
@@ -61,13 +26,13 @@ def fit_section(held: FitCheck) -> Section:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Prediction of the next run. As text, a table with units.
+    """Prediction of the next run. As text, a table.
 
     Attributes:
         figures: by name, see `planner.FIGURES`; `makespan_s` is that of the whole run.
         shares: the share of the calls at each endpoint, by URL.
         draws: number of resampled fits.
-        today, today_shares: with changes: the same without them, from the same fits and requests.
+        today, today_shares: the same without changes, from the same fits and requests.
         recorded, recorded_shares: those of the trace.
         changes: in words.
         remarks: assumptions and warnings, a sentence each.
@@ -77,8 +42,8 @@ class Prediction:
     figures: dict[str, Predicted]
     shares: dict[str, Predicted]
     draws: int
-    today: dict[str, Predicted] = field(default_factory=dict)
-    today_shares: dict[str, Predicted] = field(default_factory=dict)
+    today: dict[str, Predicted]
+    today_shares: dict[str, Predicted]
     recorded: dict[str, float] = field(default_factory=dict)
     recorded_shares: dict[str, float] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
@@ -86,28 +51,18 @@ class Prediction:
     off: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        console = Console(file=StringIO(), width=_WIDTH, color_system=None)
-        print_sections(prediction_sections(self), console)
-        assert isinstance(console.file, StringIO)
-        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
-
-
-def prediction_sections(found: Prediction) -> list[Section]:
-    """Return a prediction as tables and paragraphs, under titles."""
-    title = "the next run"
-    if found.changes:
-        title += f": {', '.join(found.changes)}"
-    names = {name: (figure_of(name).heading, figure_of(name).meaning) for name in {**found.today, **found.figures}}
-    figures = _beside("figure", names, found.recorded, found.today, found.figures)
-    several = "from the same resampled fits and requests" if found.today else "from resampled fits"
-    note = f"in brackets: 95% intervals of one run, {several} ({found.draws})"
-    words: tuple[Block, ...] = (*map(Paragraph, found.off), figures, *map(Paragraph, (note, *found.remarks)))
-    sections = [Section(title, words, "figures", "Figures")]
-    if len(found.shares) > 1:
-        urls = {url: (url, "") for url in {**found.today_shares, **found.shares}}
-        shares = _beside("endpoint", urls, found.recorded_shares, found.today_shares, found.shares)
-        sections.append(Section("share of the calls, by endpoint", (shares,), "shares", "Shares"))
-    return sections
+        several = "from the same resampled fits and requests" if self.changes else "from resampled fits"
+        parts = [
+            ": ".join(["the next run", *filter(None, [", ".join(self.changes)])]),
+            *self.off,
+            _beside(self.recorded, self.today, self.figures if self.changes else {}),
+            f"low and high: 95% intervals of one run, {several} ({self.draws})",
+            *self.remarks,
+        ]
+        if len(self.shares) > 1:
+            shares = _beside(self.recorded_shares, self.today_shares, self.shares if self.changes else {})
+            parts += ["", "share of the calls, by endpoint", shares]
+        return "\n".join(parts)
 
 
 def prediction_data(found: Prediction) -> dict[str, Any]:
@@ -116,11 +71,11 @@ def prediction_data(found: Prediction) -> dict[str, Any]:
         "changes": list(found.changes),
         "draws": found.draws,
         "recorded": found.recorded,
-        "today": _plain(found.today or found.figures),
-        "changed": _plain(found.figures) if found.today else None,
+        "today": _plain(found.today),
+        "changed": _plain(found.figures) if found.changes else None,
         "shares": {
-            "recorded": found.recorded_shares, "today": _plain(found.today_shares or found.shares),
-            "changed": _plain(found.shares) if found.today else None,
+            "recorded": found.recorded_shares, "today": _plain(found.today_shares),
+            "changed": _plain(found.shares) if found.changes else None,
         },
         "off": list(found.off),
         "remarks": list(found.remarks),
@@ -131,29 +86,15 @@ def _plain(figures: Mapping[str, Predicted]) -> dict[str, dict[str, float]]:
     return {name: asdict(each) for name, each in figures.items()}
 
 
-def _beside(
-    head: str,
-    names: Mapping[str, tuple[str, str]],
-    recorded: Mapping[str, float],
-    today: Mapping[str, Predicted],
-    found: Mapping[str, Predicted],
-) -> Table:
-    """Return the predicted values; with changes, those of today and the difference beside them."""
-    kind = {name: name if head == "figure" else _SHARE for name in names}
-    columns = [Column(head, _TEXT, unbroken=True)]
-    columns += [Column("recorded", _MEASURE)] if recorded else []
-    columns += [Column("as it is", _MEASURE), Column("changed", _MEASURE), Column("differs")] if today else []
-    columns += [] if today else [Column("predicted", _MEASURE)]
-    rows = []
-    for name, (heading, meaning) in names.items():
-        was, now, then = recorded.get(name), today.get(name), found.get(name)
-        row = [Cell(heading, meaning=meaning)]
-        row += [Cell(NOTHING if was is None else _value_words(kind[name], was))] if recorded else []
-        row += [Cell(interval_words(kind[name], now))] if today else []
-        row += [Cell(interval_words(kind[name], then))]
-        row += [Cell(times(then.value, now.value) if now and then else NOTHING)] if today else []
-        rows.append(tuple(row))
-    return table(columns, rows)
+def _beside(recorded: Mapping[str, float], today: Mapping[str, Predicted], changed: Mapping[str, Predicted]) -> str:
+    """Return a table of recorded and predicted values; `changed` is empty without changes."""
+    columns = [Series(recorded, name="recorded", dtype=float), DataFrame(_plain(today)).T.add_prefix("today_")]
+    if changed:
+        columns.append(DataFrame(_plain(changed)).T.add_prefix("changed_"))
+    frame = concat(columns, axis=1).reindex([*today, *(changed.keys() - today.keys())])
+    if changed:
+        frame["differs"] = frame["changed_value"] / frame["today_value"]
+    return shown(frame)
 
 
 # -- a plan --------------------------------------------------------------------------------------------
@@ -203,19 +144,31 @@ def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
     return [*remarks, *_made_up(setting)]
 
 
-def plan_sections(found: "PoolPlan") -> list[Section]:
+def plan_text(found: "PoolPlan") -> str:
     """Return the answer, the settings beside it, and its shares by endpoint."""
-    said, answer = [plan_verdict(found)], found.chosen or found.nearest
+    parts, answer = [plan_verdict(found)], found.chosen or found.nearest
     if answer is not None:
-        said += ["slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items()), *_made_up(answer)]
-    note = f"in brackets: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
-    words: tuple[Block, ...] = (*map(Paragraph, (*said, *found.remarks)), _settings_table(found), Paragraph(note))
-    sections = [Section("", words, "settings", "Settings")]
+        parts += ["slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items()), *_made_up(answer)]
+    settings = {"fails": found.nearest, "answer": found.chosen}
+    others = {name: each for name, each in settings.items() if each is not None and each is not found.present}
+    rows = {name: _row(found, each) for name, each in {"as it is": found.present, **others}.items()}
+    frame = DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="all")
+    note = f"low and high: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
+    parts += [*found.remarks, shown(frame), note]
     if answer is not None and len(answer.forecast.shares) > 1:
-        rows = [(identifier(url), interval_words(_SHARE, each)) for url, each in answer.forecast.share_of.items()]
-        shares = table([Column("endpoint", ColumnKind.NAME), Column("share", _MEASURE)], rows)
-        sections.append(Section("share of the calls, by endpoint of the answer", (shares,), "shares", "Shares"))
-    return sections
+        shares = shown(DataFrame(_plain(answer.forecast.share_of)).T)
+        parts += ["", "share of the calls, by endpoint of the answer", shares]
+    return "\n".join(parts)
+
+
+def _row(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
+    figure = setting.forecast.figures.get(found.goal.figure) if math.isfinite(setting.sure) else None
+    return {
+        "strategy": setting.strategy, "servers": len(setting.slots), "slots": sum(setting.slots.values()),
+        "callers": setting.callers, "cost": setting.cost, found.goal.figure: figure and figure.value,
+        "low": figure and figure.low, "high": figure and figure.high, "sure_s": setting.sure,
+        "lost": setting.forecast.mean("lost"), "does": found.does(setting),
+    }  # fmt: skip
 
 
 def plan_data(found: "PoolPlan") -> dict[str, Any]:
@@ -242,49 +195,3 @@ def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
         "sure_s": setting.sure,
         "does": found.does(setting),
     }
-
-
-def _settings_table(found: "PoolPlan") -> Table:
-    closed, figure = found.goal.p99_s is None, found.goal.figure
-    columns = [Column(head, _TEXT, unbroken=True) for head in ("setting", "strategy")]
-    columns += [
-        Column("servers"),
-        Column("slots"),
-        *([Column("callers")] if closed else []),
-        Column("cost", wide=closed),
-    ]
-    columns += [Column(figure_of(figure).heading, _MEASURE), Column("sure"), Column("lost"), Column("")]
-    rows = []
-    for name, each in (("as it is", found.present), ("fails", found.nearest), ("answer", found.chosen)):
-        if each is None or (each is found.present and name != "as it is"):
-            continue
-        ends = each.forecast.figures.get(figure) if math.isfinite(each.sure) else None
-        lost = each.forecast.mean("lost")
-        rows.append((
-            name, identifier(each.strategy), str(len(each.slots)), str(sum(each.slots.values())),
-            *((str(each.callers),) if closed else ()), f"{each.cost:g}", interval_words(figure, ends),
-            seconds(each.sure) if math.isfinite(each.sure) else "never",
-            percent(lost, digits=1) if math.isfinite(lost) else NOTHING, "does" if found.does(each) else "fails",
-        ))  # fmt: skip
-    return table(columns, rows)
-
-
-# -- figures in words ----------------------------------------------------------------------------------
-
-
-def interval_words(name: str, found: Predicted | None) -> str:
-    """Return a figure with its unit and interval, e.g. "182 ms (177 to 187)"."""
-    if found is None:
-        return NOTHING
-    scale, unit = scale_of(found.value or found.high, figure_of(name).unit)
-    value, low, high = (_digits(scale * each) for each in (found.value, found.low, found.high))
-    return f"{value}{unit} ({low} to {high})"
-
-
-def _value_words(name: str, value: float) -> str:
-    scale, unit = scale_of(value, figure_of(name).unit)
-    return f"{_digits(scale * value)}{unit}"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"

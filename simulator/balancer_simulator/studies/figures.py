@@ -22,7 +22,6 @@ __all__ = [
     "checked_figure",
     "figure_of",
     "ranking_figure",
-    "scale_of",
     "worded",
     "worded_difference",
 ]
@@ -131,7 +130,7 @@ def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
 
 def _written(interval: Interval, unit: Unit, *, sign: bool) -> str:
     mean, half = _rounded_off(interval.mean, unit), _rounded_off(_half(interval), unit)
-    scale, suffix = scale_of(max(abs(mean), half), unit)
+    scale, suffix = _scale_of(max(abs(mean), half), unit)
     mean, half = mean * scale, half * scale
     decimals = _decimals(mean, half)
     figure = _digits(mean, decimals, sign=sign)
@@ -177,7 +176,7 @@ def _part(interval: Interval, base: float) -> str:
     return worded if worded.strip("+-0.%") else "0%"
 
 
-def scale_of(size: float, unit: Unit) -> tuple[float, str]:
+def _scale_of(size: float, unit: Unit) -> tuple[float, str]:
     """Return the factor and the name of the unit that suits a value of this size."""
     if unit == "part":
         return 100.0, "%"
