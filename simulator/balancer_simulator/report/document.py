@@ -16,7 +16,7 @@ from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import count
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.export import to_json
-from balancer_simulator.report.tables import compared_tables, kind_table, prompt_table
+from balancer_simulator.report.tables import compared_tables, more_sections
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
 from balancer_simulator.studies.ranking import ranking_table, remarks, winner_of
@@ -66,10 +66,7 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
     figure = figure_of(study.default_metric)
     yield doc.Section(f"Ranking by {figure.heading}", tuple(_ranking(study)), "ranking", "Ranking")
     yield doc.Section("Figures", tuple(_figures(study)), "figures", "Figures")
-    if len(study.scenario.requests.kinds) > 1:
-        yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
-    if study.scenario.has_keys:
-        yield doc.Section("Prompts and sessions", (prompt_table(study),), "prompts", "Prompts")
+    yield from more_sections(study)
     yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)
