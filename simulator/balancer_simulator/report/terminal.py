@@ -20,7 +20,7 @@ def print_study(study: Study, console: Console, *, by: str | None = None) -> Non
     Raises:
         ConfigError: there is no figure `by`, or neither of its ends is better.
     """
-    said = tuple(map(Paragraph, (*verdict(study, by), *remarks(study, by))))
+    said = tuple(Paragraph(line) for line in (verdict(study, by), *remarks(study, by)) if line)
     sections = []
     if len(study.policies) > 1:
         figure = figure_of(by or study.default_metric)
