@@ -16,11 +16,11 @@ from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import count
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.export import to_json
-from balancer_simulator.report.tables import compared_tables, kind_table, prompt_table
+from balancer_simulator.report.tables import compared_tables, more_sections
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
-from balancer_simulator.studies.ranking import ranking_table, remarks, winner_of
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.findings import Study
+from balancer_simulator.studies.ranking import best_of, ranking_table, remarks, verdict
 
 __all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
 
@@ -66,10 +66,7 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
     figure = figure_of(study.default_metric)
     yield doc.Section(f"Ranking by {figure.heading}", tuple(_ranking(study)), "ranking", "Ranking")
     yield doc.Section("Figures", tuple(_figures(study)), "figures", "Figures")
-    if len(study.scenario.requests.kinds) > 1:
-        yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
-    if study.scenario.has_keys:
-        yield doc.Section("Prompts and sessions", (prompt_table(study),), "prompts", "Prompts")
+    yield from more_sections(study)
     yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)
@@ -115,15 +112,16 @@ def _tiles(study: Study) -> Iterator[doc.Tile]:
 
 def _verdict(study: Study) -> tuple[str, doc.Tone]:
     """Return the answer in a sentence, and whether it is good."""
-    winner, heading = winner_of(study), figure_of(study.default_metric).heading
-    if winner is None:
+    best, heading, several = best_of(study), figure_of(study.default_metric).heading, len(study.policies) > 1
+    if not best:
         return "No policy has the figure that they are ranked by; the remarks say why.", doc.Tone.BAD
-    if winner.of > 1 and study.scenario.replications == 1:
-        return f"One replication decides nothing; {winner.first} is first by {heading}.", doc.Tone.PLAIN
-    if winner.of > 1 and not study.keeps_up(winner.first):
-        return f"Even {winner.first}, the first by {heading}, cannot keep up.", doc.Tone.BAD
-    sentence = winner.sentence()
-    return f"{_capital(sentence)}." if sentence else "", doc.Tone.GOOD if winner.is_certain else doc.Tone.PLAIN
+    if several and study.scenario.replications == 1:
+        return f"One replication decides nothing; {best[0]} is first by {heading}.", doc.Tone.PLAIN
+    if several and not study.keeps_up(best[0]):
+        return f"Even {best[0]}, the first by {heading}, cannot keep up.", doc.Tone.BAD
+    sentence = verdict(study)
+    tone = doc.Tone.GOOD if several and len(best) == 1 else doc.Tone.PLAIN
+    return f"{_capital(sentence)}." if sentence else "", tone
 
 
 # -- the scenario --------------------------------------------------------------------------------------

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.reporting.files import json_text
-from balancer_simulator.studies.findings import intervals
+from balancer_simulator.studies.findings import Study, intervals
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.ranking import winner_of
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.ranking import best_of
 
 __all__ = ["to_data", "to_json"]
 
@@ -24,13 +23,13 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
         by: the figure to rank by; default: the study's own.
     """
     ranking = study.ranking(by)
-    best, winner = ranking[0], winner_of(study, by)
+    best = ranking[0]
     return {
         "scenario": study.scenario.to_data(),
         "ranking": {
             "by": by or study.default_metric,
             "policies": ranking,
-            "best": [winner.first, *winner.alike] if winner else [],
+            "best": best_of(study, by),
         },
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
         "too_short": {policy: study.too_short(policy) for policy in study.policies},

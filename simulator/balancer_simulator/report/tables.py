@@ -13,20 +13,20 @@ from balancer.reporting.document import (
     Column,
     ColumnKind,
     Row,
+    Section,
     Table,
     identifier,
     table,
 )
 from balancer.reporting.words import NOTHING
-from balancer_simulator.studies.figures import FIGURES, Figure, figure_of, worded
+from balancer_simulator.studies.figures import FIGURES, figure_of, worded
+from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.study import Study
 
 __all__ = [
     "compared_tables",
     "figure_table",
-    "kind_table",
-    "prompt_table",
+    "more_sections",
     "share_tables",
 ]
 
@@ -46,38 +46,37 @@ _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
 
 def figure_table(study: Study) -> Table:
     """Return the main figures of each policy."""
-    there = {key for policy in study.policies for key in study.metrics(policy)}
-    return _by_policy(study, [key for key in _COLUMNS.get(study.scenario.workload.kind, _OPEN) if key in there])
+    return _by_policy(study, _COLUMNS.get(study.scenario.workload.kind, _OPEN))
 
 
-def prompt_table(study: Study) -> Table:
-    """Return what was cached and where sessions went, under each policy; an empty table if nothing has prompts."""
-    there = {key for policy in study.policies for key in study.metrics(policy)}
-    return _by_policy(study, [key for key in _OF_PROMPTS if key in there])
+def more_sections(study: Study) -> Iterator[Section]:
+    """Yield the figures of kinds of requests, and what was cached and where sessions went, where there are such."""
+    if len(study.scenario.requests.kinds) > 1:
+        lines = [
+            ((identifier(policy), kind), metrics)
+            for policy in study.policies
+            for kind, metrics in study.by_kind(policy).items()
+        ]
+        yield Section("By kind of request", (_pivot(lines, _OF_KINDS),), "kinds", "Kinds")
+    if study.scenario.has_keys:
+        yield Section("Prompts and sessions", (_by_policy(study, _OF_PROMPTS),), "prompts", "Prompts")
 
 
 def _by_policy(study: Study, keys: Sequence[str]) -> Table:
-    columns = (Column("policy", _NAME, unbroken=True), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
-    return table(columns, ((policy, *_cells(study.metrics(policy), keys)) for policy in study.policies))
+    """Return those of the figures that there are, under each policy."""
+    lines = [((policy,), study.metrics(policy)) for policy in study.policies]
+    return _pivot(lines, [key for key in keys if any(key in metrics for _, metrics in lines)])
 
 
-def kind_table(study: Study) -> Table:
-    """Return the times of each kind of request, under each policy."""
-    columns = (
-        Column("policy", _NAME, unbroken=True),
-        Column("kind", _TEXT, unbroken=True),
-        *(Column(figure_of(key).heading, _MEASURE) for key in _OF_KINDS),
-    )
-    rows: Iterator[Row] = (
-        (identifier(policy), kind, *_cells(metrics, _OF_KINDS))
-        for policy in study.policies
-        for kind, metrics in study.by_kind(policy).items()
-    )
-    return table(columns, rows)
+def _pivot(lines: Sequence[tuple[Row, Mapping[str, Interval]]], keys: Sequence[str]) -> Table:
+    """Return a line for each policy, or each policy and kind, with its figures."""
+    columns = [Column("policy", _NAME, unbroken=True), Column("kind", _TEXT, unbroken=True)][: len(lines[0][0])]
+    columns += [Column(figure_of(key).heading, _MEASURE) for key in keys]
+    return table(columns, ((*names, *(_cell(metrics, key) for key in keys)) for names, metrics in lines))
 
 
-def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str]:
-    return (worded(metrics[key], figure_of(key).unit) if key in metrics else NOTHING for key in keys)
+def _cell(metrics: Mapping[str, Interval], key: str) -> str:
+    return worded(metrics[key], figure_of(key).unit) if key in metrics else NOTHING
 
 
 def compared_tables(study: Study) -> Iterator[Table]:
@@ -85,12 +84,11 @@ def compared_tables(study: Study) -> Iterator[Table]:
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
     for policies in _beside(study.ranking()):
         columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
-        yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
-
-
-def _figure_row(study: Study, policies: Sequence[str], figure: Figure) -> Row:
-    values = (next(_cells(study.metrics(policy), [figure.key])) for policy in policies)
-    return (Cell(figure.heading, below=figure.meaning), *values)
+        metrics = [study.metrics(policy) for policy in policies]
+        rows: Iterator[Row] = (
+            (Cell(f.heading, below=f.meaning), *(_cell(each, f.key) for each in metrics)) for f in figures
+        )
+        yield replace(table(columns, rows), look="compared")
 
 
 def share_tables(study: Study) -> Iterator[Table]:

@@ -1,18 +1,15 @@
 """Output of a study in the terminal: the ranking, figures, shares."""
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from balancer.reporting.document import Paragraph, Section
 from balancer.reporting.terminal import print_sections
-from balancer_simulator.report.tables import (
-    figure_table,
-    kind_table,
-    prompt_table,
-    share_tables,
-)
+from balancer_simulator.report.tables import figure_table, more_sections, share_tables
 from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.ranking import ranking_table, remarks, verdict
-from balancer_simulator.studies.study import Study
 
 __all__ = ["print_study"]
 
@@ -23,7 +20,7 @@ def print_study(study: Study, console: Console, *, by: str | None = None) -> Non
     Raises:
         ConfigError: there is no figure `by`, or neither of its ends is better.
     """
-    said = tuple(map(Paragraph, (*verdict(study, by), *remarks(study, by))))
+    said = tuple(Paragraph(line) for line in (verdict(study, by), *remarks(study, by)) if line)
     sections = []
     if len(study.policies) > 1:
         figure = figure_of(by or study.default_metric)
@@ -33,9 +30,6 @@ def print_study(study: Study, console: Console, *, by: str | None = None) -> Non
         sections.append(Section("figures", (figure_table(study),)))
     else:
         sections.append(Section(study.scenario.name, (figure_table(study), *said)))
-    if len(study.scenario.requests.kinds) > 1:
-        sections.append(Section("by kind of request", (kind_table(study),)))
-    if study.scenario.has_keys:
-        sections.append(Section("prompts and sessions", (prompt_table(study),)))
+    sections += [replace(each, title=each.title.lower()) for each in more_sections(study)]
     sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
     print_sections(sections, console)

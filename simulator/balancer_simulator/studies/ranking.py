@@ -5,7 +5,6 @@ tables and on the page. Remarks name refused figures, a single sample, and the w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
@@ -17,22 +16,22 @@ from balancer.settings import DEFAULT_STRATEGY
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
-from balancer_simulator.studies.findings import StudyFindings
+from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.warmup import settles
 
-__all__ = ["UNSURE", "Winner", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict", "winner_of"]
+__all__ = ["UNSURE", "best_of", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict"]
 
 _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold
 
 UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
 
-def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
+def ranking_table(study: Study, by: str | None = None) -> Table:
     """Return the policies, the best first, each with its paired difference to the best.
 
     Policies that cannot be told apart from the first share its place. `by`: a figure; default: the study's own.
     """
-    name, ranking, winner = by or study.default_metric, study.ranking(by), winner_of(study, by)
+    name, ranking, best = by or study.default_metric, study.ranking(by), best_of(study, by)
     figure = figure_of(name)
     more = "beside the first" if figure.better == "more" else "more than the first"
     columns = [Column("", unbroken=True), Column("policy", ColumnKind.NAME, unbroken=True)]
@@ -41,7 +40,7 @@ def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
     columns.append(Column("", ColumnKind.TEXT, wide=True))  # in the terminal a line below says it
     rows = []
     for place, policy in enumerate(ranking, start=1):
-        shared = 1 if winner and policy in winner.alike else place
+        shared = 1 if policy in best[1:] else place
         lost = study.metrics(policy).get("lost")
         words = NOTHING if lost is None else worded(lost, "part")
         rows.append(
@@ -50,7 +49,7 @@ def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
     return table(columns, rows)
 
 
-def _ranked(study: StudyFindings, best: str, policy: str, name: str) -> tuple[str, str]:
+def _ranked(study: Study, best: str, policy: str, name: str) -> tuple[str, str]:
     metrics, unit = study.metrics(policy), figure_of(name).unit
     value = worded(metrics[name], unit) if name in metrics else NOTHING
     if policy == best or name not in metrics or name not in study.metrics(best):
@@ -60,68 +59,29 @@ def _ranked(study: StudyFindings, best: str, policy: str, name: str) -> tuple[st
     return value, words if difference.is_clear else f"{words} ~"
 
 
-def _fares(study: StudyFindings, policy: str) -> str:
+def _fares(study: Study, policy: str) -> str:
     if not study.keeps_up(policy):
         return f"cannot keep up: {study.unfinished(policy):.1%} unfinished"
     return "may not keep up" if study.may_not_keep_up(policy) else ""
 
 
-def ranking_html(study: StudyFindings) -> str:
+def ranking_html(study: Study) -> str:
     """Return the ranking for a notebook cell: what it is by, the table, and the remarks."""
-    lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", *verdict(study), *remarks(study)]
-    first, *others = (Markup("<div>{}</div>").format(line) for line in lines)
+    lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", verdict(study), *remarks(study)]
+    first, *others = (Markup("<div>{}</div>").format(line) for line in lines if line)
     return str(Markup("").join([first, Markup(bare_table(ranking_table(study))), *others]))  # the table is escaped
 
 
-@dataclass(frozen=True, slots=True)
-class Winner:
-    """The first of a ranking, and the policies that cannot be told apart from it.
+def best_of(study: Study, by: str | None = None) -> list[str]:
+    """Return `study.best(by)`; nothing if no policy has the figure in all its runs.
 
-    Attributes:
-        first: the policy with the best mean; it is not always certain that it is the best.
-        alike: policies whose paired difference to it may be chance: on the same requests and faults, the 95% interval
-            holds 0. With one replication all others.
-        figure: that they are ranked by.
-        of: number of policies.
-    """
-
-    first: str
-    alike: tuple[str, ...]
-    figure: str
-    of: int
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether the first is better than every other policy by more than chance explains."""
-        return self.of > 1 and not self.alike
-
-    @property
-    def kept(self) -> str:
-        """The policy to keep: the usual one, if none is better than it by more than chance explains; else the first."""
-        return DEFAULT_STRATEGY if DEFAULT_STRATEGY in self.alike else self.first
-
-    def sentence(self) -> str:
-        """Return the verdict as a line; "" if there is nothing to compare."""
-        if self.of < 2:
-            return ""
-        heading = figure_of(self.figure).heading
-        if self.is_certain:
-            return f"best by {heading}: {self.first}"
-        named = ", ".join([self.first, *self.alike])
-        return f"no difference by {heading} that these runs show: {named}; keep {self.kept}"
-
-
-def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:
-    """Return the winner by the figure `by`; None if no policy has it in all its runs.
+    With one replication it is every policy that loses no more requests.
 
     Raises:
         ConfigError: there is no such figure, or neither of its ends is better.
     """
     name = by or study.default_metric
-    if not any(name in study.metrics(policy) for policy in study.ranking(by)):
-        return None
-    first, *alike = study.best(name)
-    return Winner(first, tuple(alike), name, len(study.policies))
+    return study.best(name) if any(name in study.metrics(policy) for policy in study.ranking(by)) else []
 
 
 def to_know_more(scenario: Scenario, longer: str) -> str:
@@ -131,13 +91,22 @@ def to_know_more(scenario: Scenario, longer: str) -> str:
     return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
 
 
-def verdict(study: StudyFindings, by: str | None = None) -> list[str]:
-    """Return the winner as a line; none with one replication, which cannot have one, or with nothing to compare."""
-    winner = winner_of(study, by)
-    return [winner.sentence()] if winner and winner.of > 1 and study.scenario.replications > 1 else []
+def verdict(study: Study, by: str | None = None) -> str:
+    """Return the best as a line; "" with one replication, which decides nothing, or with nothing to compare.
+
+    If others are as good as the first, the policy to keep is the usual one if it is among them.
+    """
+    best = best_of(study, by)
+    if not best or len(study.policies) < 2 or study.scenario.replications == 1:
+        return ""
+    heading = figure_of(by or study.default_metric).heading
+    if len(best) == 1:
+        return f"best by {heading}: {best[0]}"
+    kept = DEFAULT_STRATEGY if DEFAULT_STRATEGY in best else best[0]
+    return f"no difference by {heading} that these runs show: {', '.join(best)}; keep {kept}"
 
 
-def remarks(study: StudyFindings, by: str | None = None) -> Iterator[str]:
+def remarks(study: Study, by: str | None = None) -> Iterator[str]:
     """Yield what a reader of the ranking must know: how sure it is, who is behind, what is not known."""
     name, ranking, scenario = by or study.default_metric, study.ranking(by), study.scenario
     there = [policy for policy in ranking if name in study.metrics(policy)]
@@ -160,7 +129,7 @@ def remarks(study: StudyFindings, by: str | None = None) -> Iterator[str]:
     yield from _of_the_runs(study)
 
 
-def _of_the_runs(study: StudyFindings) -> Iterator[str]:
+def _of_the_runs(study: Study) -> Iterator[str]:
     """Yield remarks for a reader of any figure: refused figures, a single sample, requests that do not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
@@ -185,7 +154,7 @@ def _of_the_runs(study: StudyFindings) -> Iterator[str]:
         yield "no warm-up: all of each run counts, because the work has an end, was recorded, or something changes"
 
 
-def _of_length(study: StudyFindings) -> Iterator[str]:
+def _of_length(study: Study) -> Iterator[str]:
     """Yield whether the intervals of means are too narrow."""
     least = min(map(study.independent, study.policies))
     if least < _FEW_INDEPENDENT:

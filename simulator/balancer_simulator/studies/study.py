@@ -1,11 +1,11 @@
-"""Studies: a scenario under several policies, with replications.
+"""Runs of studies: a scenario under several policies, with replications.
 
 `balancer_simulator.studies.findings` has the results.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,37 +15,14 @@ from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.findings import StudyFindings
+from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.parallel import Order, Simulators
-from balancer_simulator.studies.plots import StudyPlots
 from balancer_simulator.studies.warmup import PILOTS, settled_after, settles
 
-__all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
+__all__ = ["Progress", "all_policies", "chosen_policies", "run_study"]
 
 Progress = Callable[[int, int], None]
 """Told how many runs are done, and of how many."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Study(StudyFindings):
-    """Runs of a scenario, with their results.
-
-    Attributes:
-        scenario: as it was run.
-        records: of each policy, by its label, one for each replication.
-        curves: the same at each offered load, by load; empty unless the scenario has `loads`.
-    """
-
-    @property
-    def plot(self) -> StudyPlots:
-        """Plots, each of which returns matplotlib's `Axes`: `study.plot.cdf("wait_s", ax=ax)`."""
-        return StudyPlots(self)
-
-    def _repr_html_(self) -> str:
-        """Return the ranking for a notebook cell."""
-        from balancer_simulator.studies.ranking import ranking_html  # loads the template engine
-
-        return ranking_html(self)
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:
@@ -98,56 +75,52 @@ class Runs:
         self._jobs = (os.cpu_count() or 1) if jobs is None else jobs
         self._registry = registry
         self._progress = progress
-        self._done = self._all = self._later = 0
-
-    def made(self, orders: Sequence[Order], *, at_least: int = 0) -> list[Record]:
-        """Return the record of each order. At least `at_least` more runs will follow."""
-        self._all, self._later = self._done + len(orders), at_least
-        if not orders:
-            return []
-        with Simulators(self._jobs, self._registry) as simulators:
-            return simulators.records(orders, self._advance)
+        self._done = self._all = 0
 
     def tables(
-        self, scenarios: Sequence[Scenario], policies: Sequence[Policy], *, keeping: Scenario | None = None
+        self,
+        scenarios: Sequence[Scenario],
+        policies: Sequence[Policy],
+        *,
+        keeping: Scenario | None = None,
+        most: int = sys.maxsize,
+        later: int = 0,
     ) -> list[dict[str, tuple[Record, ...]]]:
-        """Return the records of each scenario, by policy. The requests of `keeping` are kept."""
+        """Return the records of each scenario, by policy. The requests of `keeping` are kept.
+
+        Args:
+            most: replications of each scenario.
+            later: number of runs that will follow.
+        """
         orders = [
             Order(scenario, policy, number, scenario is keeping)
             for scenario in scenarios
             for policy in policies
-            for number in range(scenario.replications)
+            for number in range(min(most, scenario.replications))
         ]
-        records = iter(self.made(orders))
+        self._all = self._done + len(orders) + later
+        with Simulators(self._jobs, self._registry) as simulators:
+            records = iter(simulators.records(orders, self._advance))
         return [
-            {policy.label: tuple(islice(records, scenario.replications)) for policy in policies}
+            {policy.label: tuple(islice(records, min(most, scenario.replications))) for policy in policies}
             for scenario in scenarios
         ]
 
     def settled(self, scenarios: Sequence[Scenario], policies: Sequence[Policy]) -> list[Scenario]:
         """Return the scenarios. Those without a warm-up get the measured one, the same for all policies."""
-        open_ones = [place for place, scenario in enumerate(scenarios) if settles(scenario)]
-        orders = [
-            Order(scenarios[place], policy, replication)
-            for place in open_ones
-            for policy in policies
-            for replication in range(min(PILOTS, scenarios[place].replications))
-        ]
         later = len(policies) * sum(scenario.replications for scenario in scenarios)
-        records = iter(self.made(orders, at_least=later))
-        found = list(scenarios)
-        for place in open_ones:
-            scenario = scenarios[place]
-            pilots = range(min(PILOTS, scenario.replications))
-            parts = [settled_after([next(records).numbers for _ in pilots]) for _ in policies]
-            longest = max((part for part in parts if part is not None), default=0.0)
-            found[place] = scenario.changed(warmup_s=longest * scenario.horizon_s)
-        return found
+        pilots = iter(self.tables([each for each in scenarios if settles(each)], policies, most=PILOTS, later=later))
+        return [_warmed_up(each, next(pilots)) if settles(each) else each for each in scenarios]
 
     def _advance(self) -> None:
         self._done += 1
         if self._progress is not None:
-            self._progress(self._done, self._all + self._later)
+            self._progress(self._done, self._all)
+
+
+def _warmed_up(scenario: Scenario, pilots: Mapping[str, Sequence[Record]]) -> Scenario:
+    longest = max(settled_after([record.numbers for record in records]) or 0.0 for records in pilots.values())
+    return scenario.changed(warmup_s=longest * scenario.horizon_s)
 
 
 def chosen_policies(

@@ -5,15 +5,20 @@ All scenarios are run together, over the same processes, and compared if they ha
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
+from balancer.reporting.charts import with_legend
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.plots import SweepPlots
-from balancer_simulator.studies.study import Progress, Runs, Study, chosen_policies
+from balancer_simulator.studies.study import Progress, Runs, chosen_policies
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Sweep", "run_sweep"]
 
@@ -31,9 +36,9 @@ class Sweep(Generic[Key]):
         return self.studies[key]
 
     @property
-    def plot(self) -> SweepPlots:
+    def plot(self) -> "SweepPlots[Axes]":
         """Plots, each of which returns matplotlib's `Axes`: `sweep.plot.curve("makespan_s", x="endpoints")`."""
-        return SweepPlots(self.studies, "key")
+        return SweepPlots(self.studies, "key", with_legend)
 
     @property
     def figures(self) -> Any:
