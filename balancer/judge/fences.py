@@ -261,6 +261,7 @@ def names_of(language: str) -> tuple[str, ...]:
     if found is not None:
         return found
     tag = tag_of(language)
+    tag = "c++" if re.fullmatch(r"c\+\+\d+", tag) else tag
     own = next((name for name, tags in _NAMES.items() if tag in tags), tag)
     if own in _KNOWN and own != language:
         raise ValueError(f"language is {language!r}; it takes {own!r}")

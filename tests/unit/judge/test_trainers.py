@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import json
 import logging
+import re
 from math import nan
 from typing import Any
 
@@ -114,6 +115,7 @@ def test_verl_knows_no_missing_reward(judge):
 def test_a_language_that_nobody_knows_is_a_mistake_where_the_reward_is_made(judge, make):
     with pytest.raises(ValueError, match=r"language is 'c\+\+\+', which no endpoint runs; they run: .*python"):
         make(judge, unjudged=0, language="c+++")
-    with pytest.raises(ValueError, match="language is 'Python'; it takes 'python'"):
-        make(judge, unjudged=0, language="Python")
+    for name, ours in (("Python", "python"), ("c++17", "cpp")):
+        with pytest.raises(ValueError, match=re.escape(f"language is {name!r}; it takes {ours!r}")):
+            make(judge, unjudged=0, language=name)
     assert make(judge, unjudged=0, language="cpp")  # its endpoints may be added later
