@@ -51,9 +51,8 @@ if TYPE_CHECKING:
         Requests,
         Stage,
     )
-    from balancer_simulator.studies.findings import Study
     from balancer_simulator.studies.intervals import Interval
-    from balancer_simulator.studies.study import run_study
+    from balancer_simulator.studies.study import Study, run_study
     from balancer_simulator.studies.sweep import Sweep, run_sweep
 
 __all__ = [
@@ -118,9 +117,8 @@ _HOMES = {
     "scenario.fields": "Policy PolicySessions",
     "scenario.scenario": "Scenario load_scenario",
     "scenario.workload": "Arrivals Batch Closed Conversations Kind OnOff Poisson Requests Stage",
-    "studies.findings": "Study",
     "studies.intervals": "Interval",
-    "studies.study": "run_study",
+    "studies.study": "Study run_study",
     "studies.sweep": "Sweep run_sweep",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -21,7 +21,7 @@ from balancer.plugins.extras import require
 from balancer_simulator.plan_commands import fit, plan, predict
 
 if TYPE_CHECKING:
-    from balancer_simulator.studies.findings import Study
+    from balancer_simulator.studies.study import Study
 
 __all__ = ["balancer_commands"]
 

@@ -10,8 +10,7 @@ from balancer_simulator.report.document import page, write_report
 from balancer_simulator.report.export import to_json
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.scenario.scenario import load_scenario
-from balancer_simulator.studies.findings import Study
-from balancer_simulator.studies.study import run_study
+from balancer_simulator.studies.study import Study, run_study
 from pandas import read_csv
 from typer.testing import CliRunner
 

@@ -9,9 +9,9 @@ from balancer.reporting.charts import MOST_LINES, to_svg
 from balancer.reporting.document import Chart
 from balancer.reporting.words import percent
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.intervals import QUANTILES
 from balancer_simulator.studies.plots import MOST_ROWS, StudyPlots
+from balancer_simulator.studies.study import Study
 
 __all__ = ["draw_charts"]
 

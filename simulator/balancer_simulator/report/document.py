@@ -19,8 +19,8 @@ from balancer_simulator.report.export import to_json
 from balancer_simulator.report.tables import compared_tables, more_sections
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
-from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.ranking import best_of, ranking_table, remarks, verdict
+from balancer_simulator.studies.study import Study
 
 __all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.reporting.files import json_text
-from balancer_simulator.studies.findings import Study, intervals
+from balancer_simulator.studies.findings import intervals
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.ranking import best_of
+from balancer_simulator.studies.study import Study
 
 __all__ = ["to_data", "to_json"]
 

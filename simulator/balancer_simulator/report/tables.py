@@ -20,8 +20,8 @@ from balancer.reporting.document import (
 )
 from balancer.reporting.words import NOTHING
 from balancer_simulator.studies.figures import FIGURES, figure_of, worded
-from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.intervals import Interval
+from balancer_simulator.studies.study import Study
 
 __all__ = [
     "compared_tables",

@@ -8,8 +8,8 @@ from balancer.reporting.document import Paragraph, Section
 from balancer.reporting.terminal import print_sections
 from balancer_simulator.report.tables import figure_table, more_sections, share_tables
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.ranking import ranking_table, remarks, verdict
+from balancer_simulator.studies.study import Study
 
 __all__ = ["print_study"]
 

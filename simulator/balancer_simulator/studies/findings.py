@@ -1,4 +1,4 @@
-"""Study: the runs of a scenario, the figures of each policy, and which policies can be told apart.
+"""Findings of a study: the figures of each policy, and which policies can be told apart.
 
 Policies are compared on the same requests and faults.
 """
@@ -6,10 +6,9 @@ Policies are compared on the same requests and faults.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, nan, sqrt
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 from balancer.errors import ConfigError
-from balancer.reporting.charts import with_legend
 from balancer.values.wording import did_you_mean
 from balancer_simulator.run.record import Record, Tally
 from balancer_simulator.scenario.scenario import Scenario
@@ -24,12 +23,8 @@ from balancer_simulator.studies.intervals import (
     pooled,
     quantile_difference,
 )
-from balancer_simulator.studies.plots import StudyPlots
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = ["Study", "intervals"]
+__all__ = ["StudyFindings", "intervals"]
 
 # A policy that loses more than the best one, by this share of all requests, is ranked behind those that do not: it
 # looks quick because it does less.
@@ -46,14 +41,8 @@ _AS_AT_ONE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Study:
-    """Runs of a scenario, with their results.
-
-    Attributes:
-        scenario: as it was run.
-        records: of each policy, by its label, one for each replication.
-        curves: the same at each offered load, by load; empty unless the scenario has `loads`.
-    """
+class StudyFindings:
+    """Results of a `Study`, with the same attributes."""
 
     scenario: Scenario
     records: dict[str, tuple[Record, ...]]
@@ -64,17 +53,6 @@ class Study:
         count = self.scenario.replications
         many = "replication" if count == 1 else "replications"
         return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
-
-    def _repr_html_(self) -> str:
-        """Return the ranking for a notebook cell."""
-        from balancer_simulator.studies.ranking import ranking_html  # loads the template engine
-
-        return ranking_html(self)
-
-    @property
-    def plot(self) -> "StudyPlots[Axes]":
-        """Plots, each of which returns matplotlib's `Axes`: `study.plot.cdf("wait_s", ax=ax)`."""
-        return StudyPlots(self, with_legend)
 
     @property
     def figures(self) -> Any:
@@ -236,13 +214,14 @@ class Study:
         alike = [p for p in others if not self.loses_more(p) and not self.difference(p, best, name).is_clear]
         return [best, *alike]
 
-    def at_load(self, load: float) -> "Study":
+    def at_load(self, load: float) -> Self:
         """Return the study at one of the scenario's `loads`, which can be ranked and compared like any other.
 
         Raises:
             KeyError: the scenario was not run at this load.
         """
-        return Study(self.scenario.at_load(load), self.curves[load])
+        records = self.curves[load]
+        return type(self)(self.scenario.at_load(load), records)
 
     def loses_more(self, policy: str) -> bool:
         """Return whether `policy` loses clearly more requests than the policy that loses least.

@@ -21,11 +21,11 @@ from balancer_simulator.studies.intervals import QUANTILES, Interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from balancer_simulator.studies.findings import Study
+    from balancer_simulator.studies.findings import StudyFindings
 
 __all__ = ["MOST_ROWS", "Measure", "StudyPlots", "SweepPlots"]
 
-Parts = Mapping[Any, "Study"]
+Parts = Mapping[Any, "StudyFindings"]
 """Studies by key: a load, or that of a sweep. Of a tuple the first is the x, the others name the line."""
 
 MOST_ROWS: Final = 50  # more would not fit on a printed page
@@ -136,7 +136,7 @@ class SweepPlots(Generic[Shown]):
 class StudyPlots(SweepPlots[Shown]):
     """Plots of a study; by load if it has loads."""
 
-    def __init__(self, study: "Study", shown: Callable[[Drawing], Shown]) -> None:
+    def __init__(self, study: "StudyFindings", shown: Callable[[Drawing], Shown]) -> None:
         super().__init__({load: study.at_load(load) for load in study.curves}, _LOAD, shown)
         self._study = study
 
@@ -275,7 +275,7 @@ def _table(parts: Parts, name: str, x: str) -> dict[str, dict[float, Interval]]:
     return dict(list(found.items())[:MOST_LINES])
 
 
-def _at(key: Any, study: "Study", x: str) -> float:
+def _at(key: Any, study: "StudyFindings", x: str) -> float:
     at = _XS[x](study.scenario) if x in _XS else key[0] if isinstance(key, tuple) else key
     if not isinstance(at, int | float):
         raise ConfigError(f"plot: the key {key!r} is no number; give x= one of {', '.join(_XS)}, or keys that are")
@@ -292,7 +292,7 @@ def _rows(labels: Iterable[str], letters: int, xlabel: str, axes: "Axes | None")
     return charts.rows(shown, width=charts.WIDE, xlabel=xlabel, row=20.0, axes=axes)
 
 
-def _left_out(study: "Study") -> Iterator[tuple[str, Any]]:
+def _left_out(study: "StudyFindings") -> Iterator[tuple[str, Any]]:
     from matplotlib.lines import Line2D
 
     if names := [policy for policy in study.policies if policy not in study.drawn()]:

@@ -16,7 +16,7 @@ from balancer.settings import DEFAULT_STRATEGY
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
-from balancer_simulator.studies.findings import Study
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.warmup import settles
 
 __all__ = ["UNSURE", "best_of", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict"]
@@ -26,7 +26,7 @@ _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of mean
 UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
 
-def ranking_table(study: Study, by: str | None = None) -> Table:
+def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
     """Return the policies, the best first, each with its paired difference to the best.
 
     Policies that cannot be told apart from the first share its place. `by`: a figure; default: the study's own.
@@ -49,7 +49,7 @@ def ranking_table(study: Study, by: str | None = None) -> Table:
     return table(columns, rows)
 
 
-def _ranked(study: Study, best: str, policy: str, name: str) -> tuple[str, str]:
+def _ranked(study: StudyFindings, best: str, policy: str, name: str) -> tuple[str, str]:
     metrics, unit = study.metrics(policy), figure_of(name).unit
     value = worded(metrics[name], unit) if name in metrics else NOTHING
     if policy == best or name not in metrics or name not in study.metrics(best):
@@ -59,20 +59,20 @@ def _ranked(study: Study, best: str, policy: str, name: str) -> tuple[str, str]:
     return value, words if difference.is_clear else f"{words} ~"
 
 
-def _fares(study: Study, policy: str) -> str:
+def _fares(study: StudyFindings, policy: str) -> str:
     if not study.keeps_up(policy):
         return f"cannot keep up: {study.unfinished(policy):.1%} unfinished"
     return "may not keep up" if study.may_not_keep_up(policy) else ""
 
 
-def ranking_html(study: Study) -> str:
+def ranking_html(study: StudyFindings) -> str:
     """Return the ranking for a notebook cell: what it is by, the table, and the remarks."""
     lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", verdict(study), *remarks(study)]
     first, *others = (Markup("<div>{}</div>").format(line) for line in lines if line)
     return str(Markup("").join([first, Markup(bare_table(ranking_table(study))), *others]))  # the table is escaped
 
 
-def best_of(study: Study, by: str | None = None) -> list[str]:
+def best_of(study: StudyFindings, by: str | None = None) -> list[str]:
     """Return `study.best(by)`; nothing if no policy has the figure in all its runs.
 
     With one replication it is every policy that loses no more requests.
@@ -91,7 +91,7 @@ def to_know_more(scenario: Scenario, longer: str) -> str:
     return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
 
 
-def verdict(study: Study, by: str | None = None) -> str:
+def verdict(study: StudyFindings, by: str | None = None) -> str:
     """Return the best as a line; "" with one replication, which decides nothing, or with nothing to compare.
 
     If others are as good as the first, the policy to keep is the usual one if it is among them.
@@ -106,7 +106,7 @@ def verdict(study: Study, by: str | None = None) -> str:
     return f"no difference by {heading} that these runs show: {', '.join(best)}; keep {kept}"
 
 
-def remarks(study: Study, by: str | None = None) -> Iterator[str]:
+def remarks(study: StudyFindings, by: str | None = None) -> Iterator[str]:
     """Yield what a reader of the ranking must know: how sure it is, who is behind, what is not known."""
     name, ranking, scenario = by or study.default_metric, study.ranking(by), study.scenario
     there = [policy for policy in ranking if name in study.metrics(policy)]
@@ -129,7 +129,7 @@ def remarks(study: Study, by: str | None = None) -> Iterator[str]:
     yield from _of_the_runs(study)
 
 
-def _of_the_runs(study: Study) -> Iterator[str]:
+def _of_the_runs(study: StudyFindings) -> Iterator[str]:
     """Yield remarks for a reader of any figure: refused figures, a single sample, requests that do not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
@@ -154,7 +154,7 @@ def _of_the_runs(study: Study) -> Iterator[str]:
         yield "no warm-up: all of each run counts, because the work has an end, was recorded, or something changes"
 
 
-def _of_length(study: Study) -> Iterator[str]:
+def _of_length(study: StudyFindings) -> Iterator[str]:
     """Yield whether the intervals of means are too narrow."""
     least = min(map(study.independent, study.policies))
     if least < _FEW_INDEPENDENT:

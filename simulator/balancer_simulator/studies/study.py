@@ -1,4 +1,4 @@
-"""Runs of studies: a scenario under several policies, with replications.
+"""Studies: a scenario under several policies, with replications.
 
 `balancer_simulator.studies.findings` has the results.
 """
@@ -6,23 +6,51 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
+from balancer.reporting.charts import with_legend
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.findings import Study
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.parallel import Order, Simulators
+from balancer_simulator.studies.plots import StudyPlots
 from balancer_simulator.studies.warmup import PILOTS, settled_after, settles
 
-__all__ = ["Progress", "all_policies", "chosen_policies", "run_study"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
 
 Progress = Callable[[int, int], None]
 """Told how many runs are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Study(StudyFindings):
+    """Runs of a scenario, with their results.
+
+    Attributes:
+        scenario: as it was run.
+        records: of each policy, by its label, one for each replication.
+        curves: the same at each offered load, by load; empty unless the scenario has `loads`.
+    """
+
+    @property
+    def plot(self) -> "StudyPlots[Axes]":
+        """Plots, each of which returns matplotlib's `Axes`: `study.plot.cdf("wait_s", ax=ax)`."""
+        return StudyPlots(self, with_legend)
+
+    def _repr_html_(self) -> str:
+        """Return the ranking for a notebook cell."""
+        from balancer_simulator.studies.ranking import ranking_html  # loads the template engine
+
+        return ranking_html(self)
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:

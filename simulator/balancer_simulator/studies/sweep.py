@@ -12,10 +12,9 @@ from balancer.plugins.registry import Registry
 from balancer.reporting.charts import with_legend
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.plots import SweepPlots
-from balancer_simulator.studies.study import Progress, Runs, chosen_policies
+from balancer_simulator.studies.study import Progress, Runs, Study, chosen_policies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
