@@ -298,120 +298,123 @@ def validate_solutions(known: Known) -> Steps:
     """Judge the wrong submissions on the ready cases. The accepted ones have already run on them.
 
     All run on the problem's own cases, and, without a time budget, on those of the first round. Later only those run
-    that no earlier case has killed. With a time budget, the smallest cases of a batch come first, a killed submission
-    runs on no more, and a case is left out if there was no time for it.
+    that no earlier case has killed. One that was too slow on a case is not run on the others.
+
+    With a time budget, the smallest cases of a batch come first, and a case is left out if there was no time for it.
+
+    A made-up case on which the output validator cannot judge an output is contested. A survivor of which it cannot
+    judge three outputs is left out, so that it does not spoil all cases.
     """
     log, timed = known.log, known.timed
-    wrong = known.usable(accepted=False)
-    before = [case for case in log.cases(CaseState.READY, CaseState.CONTESTED) if case.sample]
-    own = [case for case in before if case.state is CaseState.READY]
-    yield from _judge_wrong(known, wrong, own, [case for case in before if case not in own])
-    for cases in _batches(known):
-        every = not timed and not cases[0].round
-        killed = set() if every else _killed_by(known, log.cases() if timed else before)
-        left = [each for each in wrong if each.name not in killed]
-        yield from _judge_wrong(known, left, cases, before, until_killed=timed)
-        before += cases
+    spoilt = [case for case in log.cases(CaseState.CONTESTED) if not case.sample]
+    odd = Counter(name for name, _ in known.judge_errors(spoilt))
+    own = [case for case in log.cases(CaseState.READY) if case.sample]
+    yield from _judge_while_fast(known, known.usable(accepted=False), own, odd)
+    killed = _killed_by(known, own)
+    for cases in _batches(known, timed=timed):
+        if timed:
+            yield from _judge_cheapest_first(known, cases)
+        else:
+            every = not cases[0].round
+            targets = [each for each in known.usable(accepted=False) if every or each.name not in killed]
+            yield from _judge_while_fast(known, targets, cases, odd)
+        killed |= _killed_by(known, cases)
     for small in [case for case in log.cases(CaseState.READY) if case.id in log.parents]:
         large = log.case(log.parents[small.id])  # a smaller case shows what it still kills of the larger one
-        alive = known.surviving()
-        yield from _judge_wrong(known, [each for each in wrong if each in alive or known.kills(each, large)], [small])
+        alive = [each for each in known.usable(accepted=False) if each.name not in killed]
+        those = [each for each in known.usable(accepted=False) if known.kills(each, large)]
+        targets = [each for each in known.usable(accepted=False) if each in (*alive, *those)]
+        yield from _judge_wrong(known, targets, [small])
+        killed |= _killed_by(known, [small])
     yield from _confirm_lone_kills(known)
     if timed:
         _settle_late(known)
 
 
-def _batches(known: Known) -> list[list[StoredCase]]:
-    """Return the made-up cases of each batch, in their order; the smallest first with a time budget."""
+def _batches(known: Known, *, timed: bool) -> list[list[StoredCase]]:
+    """Return the made-up cases of each round, and of each batch with a time budget, in their order."""
     found: dict[tuple[int, int], list[StoredCase]] = {}
     for case in known.log.cases(CaseState.READY):
         if not case.sample and case.id not in known.log.parents:
-            found.setdefault((case.round, case.batch), []).append(case)
-    order = (lambda case: (len(case.data), case.id)) if known.timed else (lambda case: (0, case.id))
-    return [sorted(found[place], key=order) for place in sorted(found)]
+            found.setdefault((case.round, case.batch if timed else 0), []).append(case)
+    return [found[place] for place in sorted(found)]
 
 
 def _killed_by(known: Known, cases: list[StoredCase]) -> set[str]:
     """Return the submissions that one of the cases kills, as far as they are still ready."""
-    ids = {case.id for case in cases}
-    return {name for name, those in known.killed().items() if any(case.id in ids for case in those)}
+    ready = {case.id for case in known.log.cases(CaseState.READY)}
+    found = known.log.verdicts(case for case in cases if case.id in ready)
+    return {name for (name, _), stored in found.items() if stored.verdict.kills}
 
 
-def _judge_wrong(
-    known: Known,
-    wrong: list[Submission],
-    cases: list[StoredCase],
-    before: Iterable[StoredCase] = (),
-    *,
-    until_killed: bool = False,
-) -> Steps:
-    """Judge wrong submissions on cases, in their order. Contest made-up ones on which an output cannot be judged.
+def _judge_while_fast(known: Known, wrong: list[Submission], cases: list[StoredCase], odd: Counter[str]) -> Steps:
+    """Judge wrong submissions on cases, a few at a time, each until it is too slow or too often cannot be judged.
 
-    If one is contested, those that it killed run on the others.
+    Which verdicts are left depends on the order of the cases alone: a session that lost runs may have run more.
 
     Args:
-        before: earlier cases: one that was too slow or too odd on these is not run.
-        until_killed: whether a killed one runs on no more cases.
+        odd: on how many cases the output of each could not be judged so far, or enough if it was too slow; updated.
+    """
+    known.plan(len(cases) * len(wrong), "judging the programs of")
+    for start in range(0, len(cases), _AT_ONCE):
+        part = cases[start : start + _AT_ONCE]
+        left = [each for each in wrong if odd[each.name] < _ODD_ENOUGH]
+        yield from _judge_wrong(known, left, part)
+        names, extra = {each.name for each in left}, []
+        for each in wrong:
+            for case in part:
+                verdict = known.verdict(each, case)
+                odd[each.name] += _ODD_ENOUGH if verdict is Verdict.TIME_LIMIT else verdict is Verdict.JUDGE_ERROR
+                if verdict is not None and each.name not in names:
+                    extra.append((each.name, case.id))
+        if extra:
+            known.log.forget_verdicts(extra)
+
+
+def _judge_cheapest_first(known: Known, cases: list[StoredCase]) -> Steps:
+    """Judge the wrong submissions that survive so far on cases, the smallest first. A killed one runs on no more.
+
+    If a case is contested, those that it killed run on the others.
     """
     spoilt: set[int] = set()
     while True:
-        odd = Counter[str]()
-        for (name, _), stored in known.log.verdicts(before).items():
-            odd[name] += _oddness(stored.verdict)
-        left = [case for case in cases if case.id not in spoilt]
-        yield from _judge_in_order(known, wrong, left, odd, until_killed=until_killed)
+        yield from _judge_survivors(known, [case for case in cases if case.id not in spoilt])
         found = _contest_spoilt(known, cases)
         if found <= spoilt or known.clock.late:
             return
         spoilt |= found
 
 
-def _oddness(verdict: Verdict | None, *, until_killed: bool = False) -> int:
-    """Return how much a verdict adds to what keeps a submission from further cases."""
-    last = verdict is Verdict.TIME_LIMIT or (until_killed and verdict is not None and verdict.kills)
-    return _ODD_ENOUGH if last else int(verdict is Verdict.JUDGE_ERROR)
-
-
-def _judge_in_order(
-    known: Known, wrong: list[Submission], cases: list[StoredCase], odd: Counter[str], *, until_killed: bool
-) -> Steps:
-    """Judge wrong submissions on cases, each until it is too odd. `odd`: how odd each was before.
-
-    Without a time budget, the verdicts that are left depend on the order of the cases alone, not on what ran at once.
-    """
-    seen = odd.copy()
-
-    def see(each: Submission, case: StoredCase) -> None:
-        seen[each.name] += _oddness(known.verdict(each, case), until_killed=until_killed)
+def _judge_survivors(known: Known, cases: list[StoredCase]) -> Steps:
+    odd = Counter(name for name, _ in known.judge_errors(cases))
+    alive = {each.name for each in known.surviving() if odd[each.name] < _ODD_ENOUGH}
 
     def acts() -> Iterator[Act]:
-        for case in cases:
-            for each in wrong:
-                if not undecided(known.verdict(each, case)):
-                    see(each, case)
-                elif seen[each.name] < _ODD_ENOUGH:
+        for case in sorted(cases, key=lambda case: (len(case.data), case.id)):
+            for each in known.usable(accepted=False):
+                if each.name in alive and undecided(known.verdict(each, case)):
                     yield JudgeCase(each, case, RunStage.VALIDATE_SOLUTION)
 
     def then(event: ActEnd) -> Iterator[Act]:
         if isinstance(event.act, JudgeCase):
-            see(event.act.submission, event.act.case)
+            submission, case = event.act.submission, event.act.case
+            name = submission.name
+            odd[name] += known.verdict(submission, case) is Verdict.JUDGE_ERROR
+            if known.kills(submission, case) or odd[name] >= _ODD_ENOUGH:
+                alive.discard(name)
         return iter(())
 
-    alive = sum(odd[each.name] < _ODD_ENOUGH for each in wrong)
-    known.plan(len(cases) * alive, "judging the programs of")
+    known.plan(len(alive) * len(cases), "judging the programs of")
     # No barrier between cases: with one, slots wait for the slowest program. So many at once are about one case.
-    most = min(known.settings.solution_validation_workers, max(_AT_ONCE, alive))
+    most = min(known.settings.solution_validation_workers, max(_AT_ONCE, len(alive)))
     yield from work(known, most, acts(), then)
-    if not known.timed:
-        seen, extra = odd.copy(), []
-        for case in cases:
-            for each in wrong:
-                if seen[each.name] < _ODD_ENOUGH:
-                    see(each, case)
-                elif known.verdict(each, case) is not None:
-                    extra.append((each.name, case.id))
-        if extra:
-            known.log.forget_verdicts(extra)
+
+
+def _judge_wrong(known: Known, wrong: list[Submission], cases: list[StoredCase]) -> Steps:
+    """Judge wrong submissions on cases. Contest made-up ones on which an output cannot be judged."""
+    workers = known.settings.solution_validation_workers
+    yield from judge_on(known, wrong, cases, RunStage.VALIDATE_SOLUTION, workers)
+    _contest_spoilt(known, cases)
 
 
 def _contest_spoilt(known: Known, cases: list[StoredCase]) -> set[int]:
