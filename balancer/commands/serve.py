@@ -190,12 +190,16 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     with (
         never_waiting(),
         closing(RecordFile(options.state)) as keeper,
-        # The server discovers endpoints itself, as its members must hear of each change.
-        Pool.from_config(config, registry=registry, clock=clock, discover=False) as pool,
+        _pool_of(config, registry) as pool,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         number = runner.run(_serve(pool, config, registry, options, keeper, times))
     raise CommandStopped(128 + number)
+
+
+def _pool_of(config: Config, registry: Registry) -> Pool:
+    """Return the pool. The server discovers endpoints itself, as its members must hear of each change."""
+    return Pool.from_config(config, registry=registry, clock=clock, discover=False)
 
 
 async def _serve(
@@ -233,12 +237,11 @@ async def _serve(
     await _discover(pool, config, registry, served, live)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    line = f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}"
-    if server.coordinator.grace:
-        line += (
-            f"; no leases are granted for {times.grace_s:g} s, or until all members of an earlier server have reported"
-        )
-    options.say(line)
+    told_all = (
+        f"; no leases are granted for {times.grace_s:g} s, or until all members of an earlier server have reported"
+    )
+    grace = told_all if server.coordinator.grace else ""
+    options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(options.host) and options.tls is None:
         options.say(
             "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"

@@ -5,7 +5,7 @@ without parts of a URL that may be secret. docs/live.md lists the metrics.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from balancer.core.metrics import (
@@ -68,6 +68,10 @@ class Collector(PrometheusCollector):
         named = pools.items() if isinstance(pools, Mapping) else [(None, pools)]
         self._pools: dict[str | None, WatchedPool] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
         self._names = defaultdict[tuple[str | None, type], ShownNames](lambda: ShownNames(redact))
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without values, so that registration reads no pool."""
+        return _Families(named=None not in self._pools).all
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, with each pool at one instant."""
