@@ -3,8 +3,8 @@
 A server does not ping a `local://` endpoint, as it is on the machine of the process that leases it.
 """
 
+import queue
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final, Self
@@ -70,29 +70,46 @@ def unreached(pings: Mapping[str, Callable[[], object]], *, within_s: float = 5.
     Args:
         pings: for each endpoint a function that returns if the endpoint is well, and raises if not. A ping that never
             ends stays behind in a daemon thread.
-        within_s: timeout of each ping, in seconds.
+        within_s: timeout of each ping, in seconds from its start.
     """
-    told: dict[str, str] = {}
-    names = list(pings)
-    for first in range(0, len(names), _AT_ONCE):
-        asked = [
-            threading.Thread(target=_ask, args=(name, pings[name], told), daemon=True)
-            for name in names[first : first + _AT_ONCE]
-        ]
-        for each in asked:
-            each.start()
-        until_s = time.monotonic() + within_s
-        for each in asked:
-            each.join(max(0.0, until_s - time.monotonic()))
-    answers = {name: told.get(name, f"no answer within {within_s:g} s") for name in names}
-    return {name: why for name, why in answers.items() if why}
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in pings:
+        waiting.put(name)
+    told: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    for _ in range(min(_AT_ONCE, len(pings))):
+        threading.Thread(target=_ask, args=(pings, waiting, told, within_s), daemon=True).start()
+    answers = (told.get() for _ in pings)
+    return {name: reason for name, reason in answers if reason}
 
 
-def _ask(name: str, ping: Callable[[], object], told: dict[str, str]) -> None:
-    """Note "" if the endpoint answers, else why not."""
+def _ask(
+    pings: Mapping[str, Callable[[], object]],
+    waiting: "queue.SimpleQueue[str]",
+    told: "queue.SimpleQueue[tuple[str, str]]",
+    within_s: float,
+) -> None:
+    while True:
+        try:
+            name = waiting.get_nowait()
+        except queue.Empty:
+            return
+        told.put((name, _answer(pings[name], within_s)))
+
+
+def _answer(ping: Callable[[], object], within_s: float) -> str:
+    """Return "" if the endpoint answers in time, else why not."""
+    found: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def asked() -> None:
+        try:
+            ping()
+        except Exception as error:  # an adapter may raise anything: the answer was wrong
+            found.put(" ".join(str(error).split()) or type(error).__name__)
+        else:
+            found.put("")
+
+    threading.Thread(target=asked, daemon=True).start()
     try:
-        ping()
-    except Exception as error:  # an adapter may raise anything: the answer was wrong
-        told[name] = " ".join(str(error).split()) or type(error).__name__
-    else:
-        told[name] = ""
+        return found.get(timeout=within_s)
+    except queue.Empty:
+        return f"no answer within {within_s:g} s"

@@ -26,7 +26,6 @@ from balancer.commands.live import LiveConfig
 from balancer.commands.options import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.core import Core, Waiter
-from balancer.core.metrics import LeaseRow, WaitRow
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, CommandStopped, ConfigError, PoolClosed
 from balancer.opening.connected import TOKEN_VARIABLE
@@ -287,19 +286,11 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
         ConfigError: it cannot listen there, or the token is too easy to guess.
         MissingExtra: the extra `observe` is not installed.
     """
-    from balancer.observing.page.pool_tables import Tables
+    from balancer.observing.page.pool_tables import MemberLeases, Tables
     from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 
-    def members() -> tuple[list[LeaseRow], list[WaitRow]]:
-        sessions = server.coordinator.sessions()
-        return (
-            [
-                LeaseRow(each.id, each.endpoint.name, who.name, each.granted_s, 0.0, each.slots)
-                for who, leases, _ in sessions
-                for each in leases
-            ],
-            [WaitRow(who.name, len(waits), min(waits)) for who, _, waits in sessions if waits],
-        )
+    def members() -> list[MemberLeases]:
+        return [MemberLeases(who.name, leases, waits) for who, leases, waits in server.coordinator.sessions()]
 
     def grace() -> Tables:
         with pool.engine.lock:

@@ -21,11 +21,13 @@ require("observe", "balancer.observing.otel", "opentelemetry")
 
 from opentelemetry.context import Context, get_current  # noqa: E402
 from opentelemetry.trace import (  # noqa: E402
+    Link,
     ProxyTracerProvider,
     SpanKind,
     Status,
     StatusCode,
     TracerProvider,
+    get_current_span,
     get_tracer,
     get_tracer_provider,
 )
@@ -111,6 +113,7 @@ class Spans:
     def _make(self, ended: Ended) -> None:
         call = self._calls.pop(ended.lease_id, None)
         waited_s = self._waits.pop(ended.lease_id, None)
+        link = get_current_span(call).get_span_context() if call is not None else None
         end_ns = time.time_ns() - int((self._clock() - ended.at_s) * 1e9)
         said: dict[str, str | int | float] = {
             "balancer.endpoint": self._names(ended.endpoint),
@@ -127,6 +130,7 @@ class Spans:
             context=call if call is not None else Context(),
             kind=SpanKind.CLIENT,
             attributes=said,
+            links=[Link(link)] if link is not None and link.is_valid else None,
             start_time=end_ns - int(ended.held_s * 1e9),
         )
         if ended.outcome in _BAD:

@@ -13,6 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from balancer import Pool
 from balancer.observing.otel import Spans
+from balancer.observing.page.pool_tables import MemberLeases, member_rows
+from balancer.values.redaction import ShownNames
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -46,6 +48,12 @@ def test_on_the_page(pool, holder):
         text = answer.read().decode()
     assert hides(text)
     assert json.loads(text)["holders"][0]["leases"] == 1
+
+
+def test_of_a_member():
+    shown = ShownNames(without_key).plain
+    rows = member_rows([MemberLeases(f"node {KEY}", [], [3.0]), MemberLeases("node ***", [], [2.0, 1.0])], shown)
+    assert {row["id"]: row["waiting"] for row in rows} == {"node ***": 1, "node *** (2)": 2}
 
 
 @pytest.mark.parametrize("holder", HOLDERS)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from balancer.core.events import (
     Added,
@@ -27,17 +27,20 @@ from balancer.core.events import (
 )
 from balancer.core.metrics import LeaseRow, WaitRow, WaitStats, figures_of
 from balancer.core.readings import Snapshot
+from balancer.endpoint import Lease
 from balancer.observing import WatchedPool
 from balancer.observing.page.history import PageHistory
 from balancer.values.redaction import ShownNames
 
 __all__ = [
     "ListMembers",
+    "MemberLeases",
     "PoolTables",
     "RecentEvents",
     "Row",
     "Tables",
     "holder_rows",
+    "member_rows",
     "short_names",
 ]
 
@@ -65,7 +68,15 @@ _SAID: Final[dict[type[Event], str]] = {
 Extra = Callable[[], Tables]
 
 
-ListMembers = Callable[[], tuple[Sequence[LeaseRow], Sequence[WaitRow]]]
+class MemberLeases(NamedTuple):
+    """The leases of one process, in a pool that several share, and since when each of its callers that waits does."""
+
+    name: str
+    leases: Sequence[Lease]
+    waits_since_s: Sequence[float]
+
+
+ListMembers = Callable[[], Sequence[MemberLeases]]
 
 
 @dataclass(slots=True)
@@ -208,7 +219,6 @@ class PoolTables:
 
     def _tables(self) -> Tables:
         seen = self._pool.snapshot(leases=self._holders is None, also=self._holders)
-        found: Any = (seen.leases, seen.waiters) if self._holders is None else seen.also
         plain, hide = self._names.plain, self._names.without_secrets
         return {
             "at_s": round(seen.at_s, 3),
@@ -230,7 +240,9 @@ class PoolTables:
                 }
                 for each in seen.stats.sources
             ],
-            "holders": holder_rows(found[0], plain, found[1], self._names),
+            "holders": holder_rows(seen.leases, plain, seen.waiters, self._names)
+            if self._holders is None
+            else member_rows(seen.also, plain, self._names),
             "shares": [
                 {
                     **_figures(each),
@@ -287,25 +299,43 @@ def holder_rows(
     endpoint. `on` has [endpoint, slots] of the first few, and `places` how many there are. Beyond a hundred, holders
     whose youngest lease is the oldest are left out.
     """
-    found: dict[str, tuple[list[LeaseRow], list[WaitRow]]] = {}
+    found: dict[str, tuple[list[_Held], list[tuple[int, float]]]] = {}
     for lease in leases:  # oldest first
-        found.setdefault(shown(lease.holder) or _NOBODY, ([], []))[0].append(lease)
+        of = found.setdefault(shown(lease.holder) or _NOBODY, ([], []))
+        of[0].append((lease.endpoint, lease.slots, lease.since_s))
     for each in waiters:
-        found.setdefault(shown(each.holder) or _NOBODY, ([], []))[1].append(each)
+        found.setdefault(shown(each.holder) or _NOBODY, ([], []))[1].append((each.waiting, each.since_s))
     return [_holder_row(name, *of, endpoint) for name, of in islice(found.items(), _MOST_HOLDERS)]
 
 
-def _holder_row(name: str, leases: Sequence[LeaseRow], waits: Sequence[WaitRow], shown: Callable[[str], str]) -> Row:
+def member_rows(members: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str) -> list[Row]:
+    """Return a row for each process, with what `holder_rows` says of a holder; two of one name have two rows."""
+    found, names = [], Counter[str]()
+    for member in sorted(members, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
+        name = shown(member.name)
+        names[name] += 1
+        leases = [(lease.endpoint.name, lease.slots, lease.granted_s) for lease in member.leases]
+        waits = [(1, since_s) for since_s in member.waits_since_s]
+        found.append(_holder_row(name if names[name] == 1 else f"{name} ({names[name]})", leases, waits, endpoint))
+    return found
+
+
+_Held = tuple[str, int, float]  # an endpoint, slots of it, since when
+
+
+def _holder_row(
+    name: str, leases: Sequence[_Held], waits: Sequence[tuple[int, float]], shown: Callable[[str], str]
+) -> Row:
     slots: Counter[str] = Counter()
-    for each in leases:
-        slots[each.endpoint] += each.slots
+    for place, many, _ in leases:
+        slots[place] += many
     return {
         "id": name,
         "leases": len(leases),
         "slots": slots.total(),
-        "since_s": _first(each.since_s for each in leases),
-        "waiting": sum(each.waiting for each in waits),
-        "waits_since_s": _first(each.since_s for each in waits),
+        "since_s": _first(since_s for _, _, since_s in leases),
+        "waiting": sum(many for many, _ in waits),
+        "waits_since_s": _first(since_s for _, since_s in waits),
         "places": len(slots),
         "on": [[shown(place), many] for place, many in slots.most_common(_MOST_PLACES)],
     }

@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from math import ceil
@@ -18,12 +19,13 @@ from balancer.core.metrics import EndpointStats, PoolStats, figures_of
 from balancer.errors import ConfigError
 from balancer.observing.page.pool_tables import Row, Tables
 from balancer.reporting.terminal import cleaner, plain_table
-from balancer.reporting.words import seconds
+from balancer.reporting.words import NOTHING, seconds
 
-__all__ = ["follow", "render", "show", "state_of"]
+__all__ = ["LeaseRates", "follow", "render", "show", "state_of"]
 
 _WITHIN_S: Final = 10.0
 _EVERY_S: Final = 1.0
+_OVER_S: Final = 10.0  # rates are means over so many seconds
 _NEWS: Final = 5
 _HOLDERS: Final = 8
 _SPARED: Final = "would be ejected"
@@ -38,6 +40,26 @@ _STYLES: Final = {
 _OF_POOL: Final = {name: each.word for name, each in figures_of(PoolStats).items() if each.word}
 _OF_ENDPOINT: Final = {name: each.word for name, each in figures_of(EndpointStats).items() if each.word}
 _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
+
+
+class LeaseRates:
+    """Lease rates of endpoints over the last seconds."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, dict[str, int]]] = deque()
+
+    def take(self, tables: Tables) -> None:
+        """Add the tables of another look."""
+        self._looks.append((tables["at_s"], {each["id"]: each["leases"] for each in tables["endpoints"]}))
+        while self._looks[-1][0] - self._looks[0][0] > _OVER_S:
+            self._looks.popleft()
+
+    def rate(self, row: str) -> float | None:
+        """Return the leases a second; None if not known yet."""
+        (began_s, before), (at_s, now) = self._looks[0], self._looks[-1]
+        if at_s <= began_s or row not in before or row not in now:
+            return None
+        return (now[row] - before[row]) / (at_s - began_s)
 
 
 def follow(url: str) -> Iterator[Tables]:
@@ -78,19 +100,21 @@ def state_of(url: str) -> Tables:
 
 def show(url: str, console: Console, *, most: int | None = None, read: Callable[[str], Any] = follow) -> None:
     """Show the page at `url` until it is closed, or for `most` updates. Raises ConfigError."""
+    past = LeaseRates()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False, transient=False) as live:
         for number, tables in enumerate(read(url), 1):
-            live.update(render(tables, console), refresh=True)
+            past.take(tables)
+            live.update(render(tables, past, console), refresh=True)
             if number == most:
                 return
 
 
-def render(tables: Tables, console: Console) -> RenderableType:
+def render(tables: Tables, past: LeaseRates, console: Console) -> RenderableType:
     """Return the display, cut to the size of the window."""
     clean = cleaner(console)
     at_s, pool, endpoints = tables["at_s"], tables["pool"], tables["endpoints"]
     room = max(3, console.height - 12) if console.is_terminal else len(endpoints)
-    table = _endpoints(at_s, endpoints[:room], console)
+    table = _endpoints(at_s, endpoints[:room], past, console)
     return Group(
         *map(clean, _heading(at_s, tables, pool, endpoints)),
         table,
@@ -128,31 +152,36 @@ def _below(at_s: float, tables: Tables, left_out: int) -> Iterator[str]:
         yield f"{seconds(at_s - each['at_s'])} ago  {where}{each['said']}"
 
 
-def _endpoints(at_s: float, endpoints: Sequence[Row], console: Console) -> RenderableType:
-    """Return the table of endpoints. In a narrow window: short names, at last no counts."""
+def _endpoints(at_s: float, endpoints: Sequence[Row], past: LeaseRates, console: Console) -> RenderableType:
+    """Return the table of endpoints. In a narrow window: short names, then no rates, at last no counts."""
     room = console.options.update(max_width=1000)
-    for name, columns in (("name", _OF_ENDPOINT), ("short", _OF_ENDPOINT), ("short", {})):
-        table = _table_of(at_s, endpoints, name, columns, console)
+    for name, columns in (("name", ["leases/s", *_OF_ENDPOINT]), ("short", ["leases/s", *_OF_ENDPOINT]),
+                          ("short", [*_OF_ENDPOINT]), ("short", [])):  # fmt: skip
+        table = _table_of(at_s, endpoints, name, columns, past, console)
         if Measurement.get(console, room, table).maximum <= console.width:
             break
     return table
 
 
-def _table_of(at_s: float, endpoints: Sequence[Row], name: str, columns: Mapping[str, str], console: Console) -> Table:
+def _table_of(
+    at_s: float, endpoints: Sequence[Row], name: str, columns: Sequence[str], past: LeaseRates, console: Console
+) -> Table:
     clean = cleaner(console)
     table = plain_table("")
     table.add_column("endpoint", overflow="fold")
     for head in ("health", "slots"):
         table.add_column(head, no_wrap=True)
-    for column in columns.values():
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in columns:
+        table.add_column(_OF_ENDPOINT.get(column, column), justify="right", no_wrap=True)
     for each in endpoints:
         word = each["state"] if each["state"] != "active" else _SPARED if each.get("spared") else each["health"]
+        rate = past.rate(each["id"])
+        figures = {"leases/s": NOTHING if rate is None else f"{rate:.1f}", **each}
         table.add_row(
             clean(each[name].removeprefix("http://")),
             clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
             clean(f"{each['in_flight']}/{each['limit']}"),
-            *(clean(str(each[column])) for column in columns),
+            *(clean(str(figures[column])) for column in columns),
         )
     return table
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from balancer import ConfigError, Endpoint, HealthSettings, Outcome, Pool
 from balancer.observing.page.pool_tables import short_names
-from balancer.observing.page.top import follow, show
+from balancer.observing.page.top import LeaseRates, follow, show
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def test_it_shows_what_the_page_shows(pool, page):
     text = shown(page)
     assert "first  1 of 2 slots in use  0 wait" in text
     assert "7 leases, 5 failures, 1 overloads" in text
-    assert re.search(r"\n10\.0\.0\.0/ +ejected, \d.*? +0/0 +5 +5 +0 +1", text)
-    assert re.search(r"\n10\.0\.0\.1/ +healthy +1/1 +1 +0 +0 +0", text)
+    assert re.search(r"\n10\.0\.0\.0/ +ejected, \d.*? +0/0 +- +5 +5 +0 +1", text)
+    assert re.search(r"\n10\.0\.0\.1/ +healthy +1/1 +- +1 +0 +0 +0", text)
     assert "who holds slots: sample 7 1" in text
     assert "ago  http://10.0.0.0/: ejected: 5 failures in a row" in text
     kept.release()
@@ -93,6 +93,14 @@ def test_in_a_narrow_window_endpoints_can_still_be_told_apart(width, url):
 )
 def test_of_long_names_what_they_have_in_common_is_left_out(names, told):
     assert short_names(names) == told
+
+
+def test_a_rate_is_of_the_last_ten_seconds():
+    past = LeaseRates()
+    for at_s, leases in ((0.0, 0), (1.0, 100), (6.0, 120), (11.0, 140)):
+        past.take({"at_s": at_s, "endpoints": [{"id": "0", "leases": leases}]})
+    assert past.rate("0") == 4.0
+    assert past.rate("1") is None
 
 
 def test_a_run_is_shown_with_its_problems():
