@@ -2,6 +2,7 @@
 
 - `heads`: heads of requests and answers: what is refused, what is passed on, what is replaced.
 - `client_side`: connections of clients, their requests, and the answers that they get.
+- `client_body`: the body of a request: kept as far as it may be sent again, else passed on as it comes.
 - `server_side`: connections to servers.
 - `exchange`: one request and its answer, along an attempt plan.
 - `refusals`: the proxy's own answers: what went wrong, in words and in a status.

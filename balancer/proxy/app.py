@@ -20,6 +20,7 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import HttpCall, Routes
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
+from balancer.proxy.client_body import KeptBytes
 from balancer.proxy.client_side import ClientConnections, ClientRequest, ConnectionLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
@@ -86,6 +87,7 @@ class ProxyServer:
         self._routes = routes or {}
         self._tenants = Tenants(settings.tenants)
         self._sessions = _sessions_of(settings.sessions)
+        self._kept = KeptBytes(limits.kept_bytes, settings.kept_bytes)
         self._tls: ssl.SSLContext | None = None
         self._deadline_s = math.inf if settings.deadline_s is None else settings.deadline_s
         self._plans = self._plans_within(self._deadline_s)
@@ -123,7 +125,7 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, limits = asyncio.get_running_loop(), self._limits
-        self._clients = clients = ClientConnections(loop, limits, self._answer, self._count)
+        self._clients = clients = ClientConnections(loop, limits, self._kept, self._answer, self._count)
         self._servers = Servers(
             self._tls,
             connect_s=limits.connect_s,
@@ -175,7 +177,7 @@ class ProxyServer:
     @property
     def kept_bytes(self) -> int:
         """How many bytes of requests' bodies are kept."""
-        return 0 if self._clients is None else self._clients.kept
+        return self._kept.kept
 
     # -- a request ---------------------------------------------------------------------------------
 
@@ -223,7 +225,7 @@ class ProxyServer:
         )
         session = None
         if self._sessions is not None:
-            text = RequestText(head.target, head.headers, request.body)
+            text = RequestText(head.target, head.headers, request.body.content)
             session = self._sessions.session_of(self._pool, text)
             asked = session.asked(asked)
         exchange = ProxyExchange(
@@ -254,11 +256,14 @@ class ProxyServer:
         self.unmetered[tenant] = self.unmetered.get(tenant, 0) + 1
 
     async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
+        body = request.body.content
+        if body is None:
+            raise Refusal(413, "the body is too large for this path", "too_large")
         path, _, query = head.target.partition("?")
         headers = {name.lower(): ", ".join(head.headers.getall(name)) for name in head.headers}
         if self._contact is not None:
             self._contact.check()
-        answer = await route(HttpCall(head.method, path, query, headers, request.body, request.holder))
+        answer = await route(HttpCall(head.method, path, query, headers, body, request.holder))
         told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         request.answer(answer.status, answer.body, told)
 
@@ -292,12 +297,14 @@ class ProxyServer:
         labels, tokens = tenant.labels, None
         by_prompt = said is None and self._settings.prompt_key
         known = self._known_labels() if self._settings.models else frozenset()
-        if (known or by_prompt or self._engine.has_quotas) and request.body and _is_json(head):
-            body = SimpleNamespace(content=request.body)
-            said = self._prompt_key(body) if by_prompt else said
-            tokens = self._prompt_tokens(body) if self._engine.has_quotas else None
-            model = _model_of(request.body) if known else None
-            labels = labels | {model} if model in known else labels
+        if (known or by_prompt or self._engine.has_quotas) and _is_json(head):
+            content = request.body.content
+            if content:
+                body = SimpleNamespace(content=content)
+                said = self._prompt_key(body) if by_prompt else said
+                tokens = self._prompt_tokens(body) if self._engine.has_quotas else None
+                model = _model_of(content) if known else None
+                labels = labels | {model} if model in known else labels
         priority = 0 if tenant.settings is None else tenant.settings.priority
         return LeaseRequest(labels=labels, key=said, tokens=tokens, holder=tenant.name, priority=priority)
 

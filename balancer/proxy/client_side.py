@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of, probe_peer
+from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
+from balancer.proxy.client_body import ClientBody, KeptBytes, too_large
 from balancer.proxy.heads import RequestHead, answer_head, chunk, dated, request_head
 from balancer.proxy.refusals import Header, Refusal, refusal_for
 
@@ -27,11 +28,10 @@ __all__ = ["ClientConnections", "ClientRequest", "ConnectionLimits"]
 _log = logging.getLogger("balancer.proxy")
 
 _LINGER_S: Final = 2.0
+_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 _RESET: Final = struct.pack("ii", 1, 0)
 _END: Final = b"\r\n\r\n"
 _NO_BODY: Final = (204, 304)
-_MUCH: Final = 2**16  # bytes of a body that are always kept
-_RATE: Final = 1024  # bytes a second of a body, beyond which it may take as long as it wants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class ConnectionLimits:
         connections: of clients, at once.
         body_bytes: the largest body of a request.
         head_bytes: the largest head of a request, and of an answer.
-        kept_bytes: of all bodies together. Beyond it, only bodies up to 64 KiB are read.
+        kept_bytes: of all bodies that are kept. Beyond it, bodies are kept up to 64 KiB only.
         head_s: for the head of a request, from its first byte.
         body_s: for the body of a request, and one second more for each KiB of it.
         unread_s: the longest time in which a client may read none of its answer.
@@ -51,9 +51,9 @@ class ConnectionLimits:
     """
 
     connections: float = math.inf
-    body_bytes: int = 2**26
+    body_bytes: int = 2**30
     head_bytes: int = 2**16
-    kept_bytes: int = 2**29
+    kept_bytes: int = 2**28
     head_s: float = 10.0
     body_s: float = 30.0
     unread_s: float = 120.0
@@ -67,18 +67,19 @@ class ClientConnections:
     Args:
         loop: the event loop.
         limits: of each, and of all.
+        kept: counts the bodies that are kept.
         handle: answers a request.
         answered: is told the status of each answer.
 
     Attributes:
         stopping: True once no connection is kept open for a further request.
-        kept: how many bytes of bodies are kept.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         limits: ConnectionLimits,
+        kept: KeptBytes,
         handle: Callable[["ClientRequest"], Coroutine[Any, Any, None]],
         answered: Callable[[int], None],
     ) -> None:
@@ -88,7 +89,7 @@ class ClientConnections:
         self.stopping = False
         self.limit: ConnectionLimit[ClientConnection] = ConnectionLimit(limits.connections)
         self.server = web.Server(self._serve, handler_cancellation=True)  # type: ignore[arg-type]  # see `_Sent`
-        self.kept = 0
+        self._kept = kept
         self._handle = handle
 
     def __len__(self) -> int:
@@ -126,10 +127,11 @@ class ClientConnections:
         try:
             head = request_head(came, limits.head_bytes)
             if head.length is not None and head.length > limits.body_bytes:
-                raise _too_large(limits)
+                raise too_large(limits.body_bytes)
         except Refusal as refusal:
             return connection.refuse(refusal)
-        request = ClientRequest(connection, head, came.content)
+        body = ClientBody(self._kept, came.content, limits.body_bytes, limits.body_s)
+        request = ClientRequest(connection, head, body)
         try:
             await self._handle(request)
         except Exception as error:
@@ -137,7 +139,7 @@ class ClientConnections:
             if not request.begun:
                 request.answer(told.status, told.content, told.headers)
         finally:
-            self.kept -= request.came
+            body.close()
             if request.begun:
                 self.answered(request.status)
         return connection.finish(request)
@@ -160,7 +162,7 @@ class ClientConnection(web.RequestHandler):
             every.server,
             loop=every.loop,
             keepalive_timeout=limits.keep_alive_s,
-            tcp_keepalive=False,  # see `probe_peer`
+            tcp_keepalive=False,  # see `_probe`
             access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none
             max_line_size=limits.head_bytes,
             max_field_size=limits.head_bytes,
@@ -218,7 +220,7 @@ class ClientConnection(web.RequestHandler):
                 with suppress(OSError):
                     self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 self.abort()
-        return _Sent(self, keeps=keeps, lingers=not keeps and request.ended and not request.source.at_eof())
+        return _Sent(self, keeps=keeps, lingers=not keeps and request.ended and not request.body.complete)
 
     async def linger(self) -> None:
         """Read what the client still sends, for a while: else it might lose its answer."""
@@ -236,7 +238,7 @@ class ClientConnection(web.RequestHandler):
         self.peer = str(peer[0]) if peer else ""
         self.network = network_of(peer)
         self.secure = transport.get_extra_info("sslcontext") is not None
-        probe_peer(transport.get_extra_info("socket"))
+        _probe(transport.get_extra_info("socket"))
         self._below = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         super().connection_made(transport)
         self._close_after(self.every.limits.keep_alive_s, self.abort)
@@ -330,9 +332,7 @@ class ClientRequest:
     Attributes:
         connection: on which it came.
         head: its head.
-        source: where its body comes from.
-        body: all of it, once it was read.
-        came: how many bytes of it have come.
+        body: its body.
         holder: the name of the client's tenant; "" at first.
         status: of its answer.
         begun: whether an answer was begun.
@@ -341,12 +341,10 @@ class ClientRequest:
         framed: whether a client sees that the answer is not whole, if the connection ends before its end.
     """
 
-    def __init__(self, connection: ClientConnection, head: RequestHead, source: StreamReader) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead, body: ClientBody) -> None:
         self.connection = connection
         self.head = head
-        self.source = source
-        self.body = b""
-        self.came = 0
+        self.body = body
         self.holder = ""
         self.status = 0
         self.begun = self.ended = self.framed = False
@@ -354,37 +352,15 @@ class ClientRequest:
         self._chunked = self._bodiless = False
 
     async def read_body(self) -> None:
-        """Read the body, before a lease is asked for: a slow client holds no slot. Only waits for the client count.
-
-        Raises:
-            Refusal: it does not come in time, is no valid HTTP, or is too large, alone or with those of others.
-        """
-        if self.source.at_eof():
+        """Wait until the body is kept, or as much of it as may be. Raises BodyGone."""
+        if self.body.complete:
             return
-        connection, every = self.connection, self.connection.every
-        limits, left_s, body = every.limits, every.limits.body_s, bytearray()  # one buffer: a piece may be a byte
         if self.head.version == "1.1" and self.head.headers.get("Expect", "").lower() == "100-continue":
-            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        every.limit.wait(connection, "body", connection.network)
-        while not self.source.at_eof():
-            began_s = every.loop.time()
-            try:
-                async with asyncio.timeout(left_s):
-                    piece = await self.source.readany()
-            except TimeoutError:
-                raise Refusal(408, "the body of the request did not come in time") from None
-            except Exception as error:  # as aiohttp's parser found it
-                raise Refusal(400, f"the body of the request is no valid HTTP/1.1: {error}") from None
-            left_s += len(piece) / _RATE - (every.loop.time() - began_s)
-            body += piece
-            self.came += len(piece)
-            every.kept += len(piece)
-            if self.came > limits.body_bytes:
-                raise _too_large(limits)
-            if self.came > _MUCH and every.kept > max(limits.kept_bytes, limits.body_bytes):
-                raise Refusal(503, "the bodies of all requests are too large together", "busy", 1)
-        self.body = bytes(body)
-        every.limit.serve(connection)
+            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        limit, connection = self.connection.every.limit, self.connection
+        limit.wait(connection, "body", connection.network)
+        await self.body.begun()
+        limit.serve(connection)
 
     def begin(
         self, status: int, reason: bytes, headers: Sequence[Header], length: int | None, content: bytes = b""
@@ -410,7 +386,7 @@ class ClientRequest:
             else:
                 self.keeps = False
         self.framed = self._chunked or length is not None
-        self.keeps = self.keeps and self.source.at_eof() and not self.connection.every.stopping
+        self.keeps = self.keeps and self.body.complete and not self.connection.every.stopping
         if not self.keeps:
             framing.append((b"Connection", b"close"))
         told = answer_head(status, reason, headers, framing)
@@ -465,9 +441,13 @@ class _Sent:
             await self._connection.linger()
 
 
-def _too_large(limits: ConnectionLimits) -> Refusal:
-    return Refusal(413, f"the body of the request has more than {limits.body_bytes} bytes")
-
-
 def _too_long(limits: ConnectionLimits) -> Refusal:
     return Refusal(431, f"the head of the request has more than {limits.head_bytes} bytes")
+
+
+def _probe(connection: Any) -> None:
+    """Let the system detect that the machine at the other end has vanished (TCP keepalive)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", _PROBE_S), ("TCP_KEEPINTVL", _PROBE_S), ("TCP_KEEPCNT", _PROBES)):
+        if hasattr(socket, option):  # not on every system
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -6,6 +6,7 @@ until its end. A client never gets a part of an answer as if it were all of it.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,7 +17,8 @@ from balancer.answers import BUSY_STATUSES, REFUSALS, asked_pause_s, is_spent
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, judged
-from balancer.errors import EndpointError, EndpointOverloaded, QuotaSpent
+from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
+from balancer.proxy.client_body import BodyGone
 from balancer.proxy.client_side import ClientRequest
 from balancer.proxy.heads import answer_headers, endpoint_head
 from balancer.proxy.refusals import Header
@@ -27,7 +29,7 @@ from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.exchange import MOST_BYTES
 from balancer.transports.leased_body import end_lease
 from balancer.transports.reports import PlainText, UsageReader, hear, usage_for
-from balancer.transports.resend import FinalFailure, Resend, ResendRule, Sending
+from balancer.transports.resend import HALF_SENT, FinalFailure, Resend, ResendRule, Sending
 from balancer.transports.sessions import RequestSession
 
 __all__ = ["ProxyExchange"]
@@ -84,6 +86,7 @@ class ProxyExchange(TaskDriver[_Begun]):
         self._rule = ResendRule(resend, self._head.method, self._head.headers)
         self._sending = Sending()
         self._refused: tuple[Exception, ServerAnswer] | None = None  # the last answer that was held back
+        self._gone: BodyGone | None = None  # why the body of the request ended early
         self.unmetered = False
 
     @property
@@ -113,26 +116,41 @@ class ProxyExchange(TaskDriver[_Begun]):
             outcome = await self._judged(answer, lease)
         except GeneratorExit:  # the task is collected: its driver handles the lease
             raise
-        except BaseException as error:
+        except BaseException as found:
             if answer is not None:
                 answer.leave()
+            error = self._without_blame(found)
             end_lease(lease, self.counts_as(error))
-            if isinstance(error, Exception) and judged(error).elsewhere and self._rule.refuses(self._sending, error):
-                raise FinalFailure(error, last_word=True) from None
-            raise
+            if isinstance(error, Exception) and judged(error).elsewhere:
+                why = self._rule.refuses(self._sending, error) or ("" if self._request.body.replays else HALF_SENT)
+                if why:
+                    raise FinalFailure(error, last_word=True) from None
+            raise error from None
         self.hand.clear()  # the relay has the lease
         return _Begun(answer, lease, outcome)
 
     async def _ask(self, lease: Lease) -> ServerAnswer:
         """Send the request, and return its answer."""
+        body = self._request.body
         url, headers = endpoint_head(self._head, self._sent, lease.endpoint)
         while True:
+            sent = (body.kept or None) if body.complete else self._rest()
             try:
-                return await self._servers.ask(self._head.method, url, headers, self._request.body, self._sending)
+                return await self._servers.ask(self._head.method, url, headers, sent, self._sending)
             except ClosedEarly as error:
                 # An idle connection that its server has just closed says nothing about the server.
-                if self._rule.watches or not error.idle:
+                may_resend = body.replays and (not self._rule.watches or not self._sending.begun)
+                if not (error.idle and may_resend):
                     raise
+
+    async def _rest(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._request.body.pieces():
+                yield piece
+        except BodyGone as gone:
+            self._gone = gone
+            raise
+        self._sending.whole = True
 
     async def _judged(self, answer: ServerAnswer, lease: Lease) -> Outcome:
         """Return the outcome of the lease if all of `answer` arrives. Raises EndpointError to try elsewhere instead."""
@@ -155,11 +173,19 @@ class ProxyExchange(TaskDriver[_Begun]):
         self._refused = error, answer
         raise error
 
+    def _without_blame(self, error: BaseException) -> BaseException:
+        """Return the error that counts: the server is not to blame for a client that stops sending."""
+        if self._gone is None or not isinstance(error, Exception):
+            return error
+        return CannotTell("got no whole request, because its client stopped sending")
+
     # -- the answer --------------------------------------------------------------------------------
 
     def _answer_refused(self, error: Exception) -> None:
         """Pass on the last answer, if the request ends with it. Else raise the error."""
         last = error.error if isinstance(error, FinalFailure) else error
+        if self._gone is not None:
+            raise self._gone from None
         if self._refused is None or self._refused[0] is not last or not self._refused[1].complete:
             raise last
         answer = self._refused[1]
@@ -210,7 +236,7 @@ class ProxyExchange(TaskDriver[_Begun]):
             if whole:
                 end_lease(lease, None, begun.outcome, usage)
             else:
-                end_lease(lease, error)
+                end_lease(lease, self._without_blame(error))
             answer.leave()
             self._meter(usage, answer.status, whole=whole)
             if isinstance(error, EndpointError):

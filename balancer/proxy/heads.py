@@ -175,6 +175,8 @@ def forwarded(
     sent["Via"] = ", ".join([*headers.getall("Via", ()), f"{head.version} {_ID}"])
     if head.upgrade:
         sent["Connection"], sent["Upgrade"] = "Upgrade", head.upgrade
+    if head.length:
+        sent["Content-Length"] = str(head.length)
     try:
         "".join(sent.values()).encode()
     except UnicodeEncodeError:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,6 @@ from balancer.transports.resend import Sending
 
 __all__ = ["ClosedEarly", "ServerAnswer", "Servers"]
 
-_PIECE: Final = 2**18  # bytes of a body that are sent at once
 _OURS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # aiohttp would add them
 
 
@@ -120,20 +120,18 @@ class Servers:
         method: str,
         url: URL,
         headers: CIMultiDict[str],
-        body: bytes,
+        body: bytes | AsyncIterator[bytes] | None,
         sending: Sending,
     ) -> ServerAnswer:
         """Send a request, and return its answer once its head is there. `sending` is told what was sent.
 
         Raises EndpointError, TimeoutError. ClosedEarly of a connection that was idle says nothing about the server.
         """
-        attempt = _Attempt(sending)
-        if body:
-            headers["Content-Length"] = str(len(body))
-        data = _pieces(body) if len(body) > _PIECE else body or None
+        attempt = _Attempt(sending, whole=not isinstance(body, AsyncIterator))
         _ATTEMPT.set(attempt)
         try:
             async with asyncio.timeout(self._first_byte_s) as limit:
+                data = _paced(body, limit, self._first_byte_s) if isinstance(body, AsyncIterator) else body
                 response = await self._session.request(method, url, headers=headers, data=data, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError:
             raise TimeoutError(f"no connection within {self._connect_s:g} s") from None
@@ -168,6 +166,7 @@ class _Attempt:
     """What is known of the current attempt: what was sent, and whether its connection had been idle."""
 
     sending: Sending
+    whole: bool
     idle: bool = False
 
 
@@ -191,7 +190,7 @@ class _Connector(aiohttp.TCPConnector):
         attempt = _ATTEMPT.get()
         attempt.idle = protocol in self._used
         self._used.add(protocol)
-        attempt.sending.begun, attempt.sending.whole = True, True
+        attempt.sending.begun, attempt.sending.whole = True, attempt.whole
         return found
 
 
@@ -205,9 +204,18 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise ClosedEarly from None
 
 
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _PIECE):
-        yield body[start : start + _PIECE]
+async def _paced(body: AsyncIterator[bytes], limit: asyncio.Timeout, within_s: float) -> AsyncIterator[bytes]:
+    """Yield `body`. The server's time, `limit`, stands still while the client sends, and then begins anew."""
+    loop = asyncio.get_running_loop()
+    while True:
+        with suppress(RuntimeError):  # the answer has begun
+            limit.reschedule(None)
+        piece = await anext(body, None)
+        with suppress(RuntimeError):
+            limit.reschedule(loop.time() + within_s)
+        if piece is None:
+            return
+        yield piece
 
 
 def _silent(seconds: float) -> EndpointError:

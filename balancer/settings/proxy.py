@@ -76,7 +76,8 @@ class ProxySettings(Settings):
             and so on, up to 64 blocks; absent: one name for the first 1000 characters.
         forwarded: what happens to `X-Forwarded-For`, `-Proto` and `-Host` of a client: "replace" them by what the proxy
             sees, or "extend" them, behind another proxy that can be trusted.
-        body_bytes: the largest body of a request. It is read whole, before the request takes a slot.
+        kept_bytes: a body up to this size is kept, so that the request can be sent again. A larger one is sent once.
+        body_bytes: the largest body of a request.
         connections: clients' connections at once; absent: as many as the limit of open files allows.
         grace_s: seconds for the requests under way when the proxy is stopped.
         ca: a PEM file with the certificates that servers of https:// are checked against; absent: those of the system.
@@ -94,7 +95,8 @@ class ProxySettings(Settings):
     prompt_key: bool = False
     prompt_block: Annotated[int, Field(ge=1)] | None = None
     forwarded: Literal["replace", "extend"] = "replace"
-    body_bytes: _Bytes = 2**26
+    kept_bytes: _Bytes = 2**20
+    body_bytes: _Bytes = 2**30
     connections: Annotated[int, Field(ge=1)] | None = None
     grace_s: Annotated[float, Field(ge=0)] = 30.0
     ca: Annotated[str, Field(min_length=1)] | None = None

@@ -44,10 +44,11 @@ async def _body_of(reader, found):
         while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
             body += await reader.readexactly(size)
             assert await reader.readexactly(2) == b"\r\n"
-        while await reader.readuntil(b"\r\n") != b"\r\n":
-            pass
-        return body
-    return await reader.readexactly(int(found.get("content-length", 0)))
+        trailers = []
+        while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+            trailers.append(line.decode().strip())
+        return body, trailers
+    return await reader.readexactly(int(found.get("content-length", 0))), []
 
 
 Behaviour = Callable[["Server", Asked, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -95,7 +96,7 @@ class Server:
                 line, headers = await _head_of(reader)
                 asked = Asked(line, headers)
                 if self._reads_body:
-                    asked.body = await _body_of(reader, {name.lower(): value for name, value in headers})
+                    asked.body, _ = await _body_of(reader, {name.lower(): value for name, value in headers})
                 self.asked.append(asked)
                 await self.behave(self, asked, reader, writer)
                 if writer.transport.is_closing():
@@ -145,6 +146,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes = b""
+    trailers: list[str] = field(default_factory=list)
     whole: bool = True
 
 
@@ -172,7 +174,7 @@ class Client:
             return answer
         try:
             if "content-length" in answer.headers or "transfer-encoding" in answer.headers:
-                answer.body = await _body_of(self.reader, answer.headers)
+                answer.body, answer.trailers = await _body_of(self.reader, answer.headers)
             else:
                 answer.body = await self.reader.read()
         except (asyncio.IncompleteReadError, ConnectionError):

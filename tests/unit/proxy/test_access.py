@@ -11,6 +11,7 @@ import pytest
 from balancer import ConfigError, HealthSettings, Lease, NoEndpoint, Outcome, Pool
 from balancer.hookspecs import HttpAnswer
 from balancer.proxy.app import ProxyServer
+from balancer.settings.config import load_config
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import QuotaSettings
 from balancer.testing.clock import ManualClock
@@ -99,6 +100,25 @@ def test_a_tenant_that_cannot_be_told_or_could_be_guessed_is_refused(tenants, sa
     assert tenants[-1]["token"] not in str(caught.value)
 
 
+def test_a_config_tells_mistakes_about_tenants_and_shows_no_token(tmp_path, monkeypatch):
+    monkeypatch.setenv("T", A)
+    file = tmp_path / "c.toml"
+    tokens = ["${T}", "${T}", "short", "${NOT_SET}", "${NOT_SET}"]
+    text = "".join(f'[[proxy.tenants]]\nname = "t{n}"\ntoken = "{token}"\n' for n, token in enumerate(tokens))
+    file.write_text(text + "[holders.t0]\nweight = 2\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    lines = caught.value.problems
+    assert sorted(line.removeprefix(f"{file}: ")[:32] for line in lines) == [
+        "holders: they have no effect wit",
+        "proxy.tenants[1].token: tenants[",
+        "proxy.tenants[2].token: it has 5",
+        "proxy.tenants[3].token: ${NOT_SE",
+        "proxy.tenants[4].token: ${NOT_SE",
+    ]
+    assert A not in str(lines)
+
+
 # -- what a request asks for ---------------------------------------------------------------------------
 
 
@@ -118,6 +138,15 @@ async def test_a_model_is_a_label():
         at.pool.drain(at.pool.endpoints()[1].name)
         answer = await at.post(*_chat(model="qwen"))
         assert (answer.status, b"qwen" in answer.body) == (503, True)
+
+
+async def test_models_may_be_ignored():
+    servers = Server(answering(OK)), Server(answering(OK))
+    labels = [frozenset({"llama"}), frozenset({"qwen"})]
+    async with setting(*servers, labels=labels, proxied={"models": False}) as at:
+        for _ in range(4):
+            await at.post(*_chat(model="qwen"))
+        assert [len(server.asked) for server in servers] == [2, 2]
 
 
 @pytest.mark.parametrize("by_prompt", [False, True])
@@ -278,6 +307,25 @@ async def test_a_route_that_fails_is_an_answer(caplog):
         assert "ZeroDivisionError" in caplog.text
         body = bytes(2_000_000)
         assert (await at.post(body, "/none")).status == 200
+
+
+async def test_a_route_is_cancelled_with_its_client():
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def waits(_):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    async with setting(Server(answering(OK)), routes={"GET /": waits}) as at:
+        client = await at.client()
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await begun.wait()
+        client.close()
+        await ended.wait()
 
 
 # -- TLS -----------------------------------------------------------------------------------------------

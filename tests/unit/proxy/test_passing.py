@@ -153,6 +153,14 @@ async def test_a_client_that_waits_for_100_gets_it_once():
         assert (await client.ask(head % 101)).status == 413  # and not 100: the body is not wanted
 
 
+async def test_a_client_of_http_1_0_gets_no_100():
+    async with setting(Server(answering(OK))) as at:
+        client = await at.client()
+        await client.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        await asyncio.sleep(0.05)
+        assert (await client.ask(b"abc")).status == 200
+
+
 async def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_end():
     goes_on = asyncio.Event()
 
@@ -213,6 +221,39 @@ async def test_a_client_that_does_not_read_does_not_fill_the_memory():
         await until(lambda: at.out() == 0)
 
 
+async def test_a_server_that_does_not_read_does_not_fill_the_memory():
+    reads, got = asyncio.Event(), 0
+    size = 48 * 2**20
+
+    async def behave(_, __, reader, writer):
+        nonlocal got
+        await reads.wait()
+        while got < size:
+            got += len(await reader.read(2**20))
+        writer.write(OK)
+
+    server = Server(behave, reads_body=False)
+    async with setting(server) as at:
+        client = await at.client()
+        client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        sent = 0
+
+        async def send():
+            nonlocal sent
+            while sent < size:
+                client.writer.write(bytes(2**16))
+                sent += 2**16
+                await client.writer.drain()
+
+        sending = asyncio.create_task(send())
+        await until(lambda: server.asked)
+        await _stalls(lambda: sent)
+        assert sent < 32 * 2**20
+        reads.set()
+        assert (await client.answer()).body == b"ok"
+        await sending
+
+
 # -- other protocols -----------------------------------------------------------------------------------
 
 UPGRADE = (
@@ -257,6 +298,21 @@ async def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost():
         await client.send(b"two")
         assert (await client.head()).status == 101
         assert await client.reader.readexactly(9) == b"hi!ONETWO"
+
+
+async def test_a_websocket_ends_for_the_client_when_its_server_ends_it():
+    async def bye(_, __, reader, writer):
+        writer.write(ACCEPTED)
+        writer.write(await reader.read(10))
+        writer.close()
+
+    async with setting(Server(bye)) as at:
+        client = await at.client()
+        await client.send(UPGRADE)
+        await client.head()
+        await client.send(b"bye")
+        assert await client.reader.read() == b"bye"
+        await until(lambda: at.out() == 0)
 
 
 async def test_a_refused_upgrade_is_an_answer_as_any_other():

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from balancer import Outcome
+from balancer import Outcome, Pool
 from balancer.endpoint import outcome_of
 from balancer.settings.rules import QuotaSettings, RetrySettings
 from tests.unit.proxy.harness import OK, Server, answering, gated, setting, until
@@ -110,6 +110,15 @@ async def test_the_last_answer_is_passed_on_and_says_that_no_retry_helps():
         assert (await client.ask(GET)).status == 429  # the connection goes on
 
 
+async def test_an_answer_that_is_the_clients_own_mistake_is_passed_on_at_once():
+    wrong = b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnope"
+    async with setting(Server(answering(wrong)), Server(answering(wrong))) as at:
+        answer = await at.get()
+        assert (answer.status, answer.body, "x-should-retry" in answer.headers) == (404, b"nope", False)
+        assert sum(len(server.asked) for server in at.servers) == 1
+        assert at.pool.stats().endpoints[0].failures == 0
+
+
 @pytest.mark.parametrize("body", [b"", b"busy", b'{"error": {"code": "insufficient_quota"}}', b"\xff{"])
 async def test_answers_are_judged_as_by_the_transports(body):
     for status in (200, 301, 400, 401, 402, 403, 404, 408, 429, 499, 500, 502, 503, 504):
@@ -123,6 +132,14 @@ async def test_answers_are_judged_as_by_the_transports(body):
         theirs = httpx.HTTPStatusError("", request=response.request, response=response) if status >= 400 else None
         counted = {Outcome.SUCCESS: row.successes, Outcome.FAILURE: row.failures, Outcome.OVERLOAD: row.overloads}
         assert counted.get(outcome_of(theirs), row.ignored) == 1, status
+
+
+async def test_a_server_that_asks_for_rest_gets_it():
+    busy = Server(answering(b"HTTP/1.1 503 Busy\r\nRetry-After: 50\r\nContent-Length: 0\r\n\r\n"))
+    async with setting(busy, Server(answering(OK)), retries=SOON) as at:
+        for _ in range(6):
+            assert (await at.get()).status == 200
+        assert len(busy.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,17 +156,33 @@ async def test_what_is_sent_twice_is_what_may_be(resend, head, sent):
         assert sum(len(server.asked) for server in at.servers) == sent + 2
 
 
-async def test_what_was_not_sent_may_be_sent_elsewhere():
-    async with setting(Server(answering(OK)), dead=1, retries=SOON, proxied={"resend": "unsent"}) as at:
-        assert [(await at.post(b"hello")).status for _ in range(2)] == [200] * 2
+async def test_a_large_body_is_sent_once():
+    async def stops(_, __, reader, writer):
+        await reader.readexactly(200_000)
+        writer.close()
+
+    servers = Server(stops, reads_body=False), Server(stops, reads_body=False)
+    async with setting(*servers, retries=SOON, proxied={"kept_bytes": 1000}) as at:
+        assert (await at.post(bytes(10_000_000))).status == 502
+        assert sum(len(server.asked) for server in servers) == 1
+        assert at.out() == 0
+
+
+async def test_a_large_body_goes_elsewhere_if_nothing_of_it_was_sent():
+    good = Server(answering(OK))
+    async with setting(good, dead=1, retries=SOON, proxied={"kept_bytes": 1000}) as at:
+        assert (await at.post(bytes(1_000_000))).status == 200
+        assert len(good.asked[0].body) == 1_000_000
 
 
 async def test_an_answer_before_the_end_of_a_large_body_is_passed_on():
     no = answering(b"HTTP/1.1 413 Too much\r\nContent-Length: 2\r\n\r\nno")
     server = Server(no, reads_body=False)
-    async with setting(server) as at:
-        answer = await at.post(bytes(60_000_000))
-        assert (answer.status, answer.body) == (413, b"no")
+    async with setting(server, proxied={"kept_bytes": 1000}) as at:
+        client = await at.client()
+        await client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n" + bytes(2_000_000))
+        answer = await client.answer()
+        assert (answer.status, answer.body, answer.headers["connection"]) == (413, b"no", "close")
         await until(lambda: server.open == 0)  # the rest of the body must not become a request
         assert at.out() == 0
 
@@ -272,6 +305,17 @@ async def test_a_client_that_goes_away_frees_its_lease(when, reset):
             assert at.pool.stats().endpoints[0].failures == 0
 
 
+async def test_a_client_that_stops_sending_harms_no_server():
+    server = Server(answering(OK))
+    async with setting(server, proxied={"kept_bytes": 1000}) as at:
+        client = await at.client()
+        await client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + bytes(500_000))
+        await until(lambda: at.out() == 1)
+        client.close()
+        await until(lambda: at.out() == server.open == 0)
+        assert (at.pool.stats().endpoints[0].failures, server.asked) == (0, [])
+
+
 async def test_a_stream_is_whole_with_its_last_event():
     async def behave(_, __, reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -307,3 +351,22 @@ async def test_a_stopping_proxy_ends_what_is_under_way_and_takes_nothing_new():
         answer = await busy.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         await stopping
+
+
+async def test_a_closed_pool_is_a_503():
+    async with setting(Server(answering(OK))) as at:
+        assert isinstance(at.pool, Pool)
+        at.pool.close()
+        assert (await at.get()).status == 503
+
+
+async def test_a_client_that_sends_a_large_body_slowly_takes_no_time_of_its_server():
+    server = Server(answering(OK))
+    async with setting(server, proxied={"first_byte_s": 2.5, "kept_bytes": 0}) as at:
+        client = await at.client()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + bytes(100000))
+        for _ in range(4):
+            await asyncio.sleep(0.8)  # together longer than `first_byte_s`
+            await client.send(bytes(100000))
+        assert (await client.answer()).status == 200
+    assert len(server.asked[0].body) == 500000

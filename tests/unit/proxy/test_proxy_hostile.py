@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from balancer.proxy.client_side import ConnectionLimits
-from tests.unit.proxy.harness import OK, Server, answering, gated, setting, until
+from tests.unit.proxy.harness import OK, Server, answering, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 HOST = b"Host: a\r\n"
@@ -197,6 +197,13 @@ async def test_a_slow_body_takes_no_slot():
         assert (await at.get()).status == 200
 
 
+async def test_an_idle_connection_is_closed():
+    async with setting(Server(answering(OK)), limits=ConnectionLimits(keep_alive_s=0.05)) as at:
+        client = await at.client()
+        assert (await client.ask(GET)).status == 200
+        assert await client.is_closed()
+
+
 async def test_a_client_that_never_reads_is_dropped():
     async def much(_, __, ___, writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -224,18 +231,19 @@ async def test_connections_that_wait_keep_nobody_out():
         assert at.proxy.connections <= 8
 
 
-async def test_bodies_are_bounded_together():
+async def test_what_is_kept_of_bodies_is_bounded():
     gate = asyncio.Event()
-    limits = ConnectionLimits(kept_bytes=1_000_000)
-    async with setting(Server(gated(gate)), capacity=1, proxied={"body_bytes": 600_000}, limits=limits) as at:
-        first = asyncio.create_task(at.post(bytes(600_000)))
-        await until(lambda: at.out() == 1)
-        refused = await at.post(bytes(600_000))
-        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        small = asyncio.create_task(at.post(bytes(60_000)))
-        await until(lambda: at.pool.stats().waiting == 1)
+
+    async def behave(_, __, ___, writer):
+        await gate.wait()
+        writer.write(OK)
+
+    async with setting(Server(behave), capacity=1, limits=ConnectionLimits(kept_bytes=1_000_000)) as at:
+        asking = [asyncio.create_task(at.post(bytes(900_000))) for _ in range(6)]
+        await until(lambda: at.pool.stats().waiting == 5)
+        assert at.proxy.kept_bytes < 1_000_000 + 6 * (2**16 + 2**18)
         gate.set()
-        assert [(await each).status for each in (first, small)] == [200, 200]
+        assert [each.status for each in await asyncio.gather(*asking)] == [200] * 6
         assert at.proxy.kept_bytes == 0
 
 

@@ -1,11 +1,12 @@
 """Sessions behind the proxy: what lives on one server is found there, with OpenAI's own client too."""
 
+import asyncio
 import json
 
 import openai
 
 from balancer.transports.clients import openai_http
-from tests.unit.proxy.harness import Server, answering, run, setting
+from tests.unit.proxy.harness import Server, answering, run, setting, until
 from tests.unit.transports.file_servers import FileServer
 
 
@@ -75,6 +76,18 @@ def test_a_server_that_was_removed_is_told_with_a_404_or_left_by_choice():
 
     run(test([]))
     run(test(["gone"]))
+
+
+async def test_a_request_waits_for_the_server_of_its_session_while_another_is_free():
+    files = [FileServer("a"), FileServer("b")]
+    async with setting(*map(_serving, files), capacity=1, proxied={"sessions": {}}) as made:
+        told = json.loads((await made.post(b"", "/v1/files")).body)
+        mine = made.pool.endpoints()[0 if files[0].seen else 1].name
+        await until(lambda: made.out() == 0)
+        with made.pool.lease(only=mine):
+            asks = asyncio.create_task(made.get(f"/v1/files/{told['id']}"))
+            await until(lambda: made.pool.stats().waiting == 1)
+        assert (await asks).status == 200
 
 
 async def test_a_session_of_a_server_is_kept_by_its_header():

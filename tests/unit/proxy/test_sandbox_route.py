@@ -52,7 +52,7 @@ async def sandboxes(folder, *servers):
         await server.start()
     file = folder / "sandboxes.toml"
     endpoints = (f'[[endpoints]]\nurl = "http://127.0.0.1:{server.port}/"\ncapacity = 2\n' for server in servers)
-    file.write_text('[proxy]\nroutes = ["sandbox"]\nbody_bytes = 100_000\n' + "".join(endpoints), encoding="utf-8")
+    file.write_text('[proxy]\nroutes = ["sandbox"]\nkept_bytes = 100_000\n' + "".join(endpoints), encoding="utf-8")
     config, registry = load_config(file), default_registry()
     with Pool.from_config(config, registry=registry) as pool:
         plugin = registry.find("sandbox", registry.routes, "route")
