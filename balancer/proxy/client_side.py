@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
+from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of, probe_peer
 from balancer.proxy.client_body import ClientBody, KeptBytes, too_large
 from balancer.proxy.heads import RequestHead, answer_head, chunk, dated, request_head
 from balancer.proxy.refusals import Header, Refusal, refusal_for
@@ -28,7 +28,6 @@ __all__ = ["ClientConnections", "ClientRequest", "ConnectionLimits"]
 _log = logging.getLogger("balancer.proxy")
 
 _LINGER_S: Final = 2.0
-_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 _RESET: Final = struct.pack("ii", 1, 0)
 _END: Final = b"\r\n\r\n"
 _NO_BODY: Final = (204, 304)
@@ -162,7 +161,7 @@ class ClientConnection(web.RequestHandler):
             every.server,
             loop=every.loop,
             keepalive_timeout=limits.keep_alive_s,
-            tcp_keepalive=False,  # see `_probe`
+            tcp_keepalive=False,  # see `probe_peer`
             access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none
             max_line_size=limits.head_bytes,
             max_field_size=limits.head_bytes,
@@ -238,7 +237,7 @@ class ClientConnection(web.RequestHandler):
         self.peer = str(peer[0]) if peer else ""
         self.network = network_of(peer)
         self.secure = transport.get_extra_info("sslcontext") is not None
-        _probe(transport.get_extra_info("socket"))
+        probe_peer(transport.get_extra_info("socket"))
         self._below = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         super().connection_made(transport)
         self._close_after(self.every.limits.keep_alive_s, self.abort)
@@ -443,11 +442,3 @@ class _Sent:
 
 def _too_long(limits: ConnectionLimits) -> Refusal:
     return Refusal(431, f"the head of the request has more than {limits.head_bytes} bytes")
-
-
-def _probe(connection: Any) -> None:
-    """Let the system detect that the machine at the other end has vanished (TCP keepalive)."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", _PROBE_S), ("TCP_KEEPINTVL", _PROBE_S), ("TCP_KEEPCNT", _PROBES)):
-        if hasattr(socket, option):  # not on every system
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
