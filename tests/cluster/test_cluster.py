@@ -115,6 +115,20 @@ def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are
         assert (counts["timed_out"], counts["cancelled"]) == (1, 2)
 
 
+def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now():
+    world, process, other = _begun(2, 1, 1)
+    first, second = _leased(world, other), _leased(world, other)
+    world.ask(process, request=Request(exclude=frozenset({first.endpoint.name})))
+    world.pass_time(1.0, quick=True)
+    (waiter,) = process.waiting
+    amended = Request(exclude=frozenset({second.endpoint.name}))
+    world.hear(process, process.member.amend(waiter, amended, process.clock.at(world.t)))
+    world.flush()
+    world.talk()
+    _give_back(world, other, first)
+    assert [lease.endpoint for lease in process.leases] == [first.endpoint]
+
+
 def test_who_comes_later_learns_who_is_out_of_service():
     world = _world()
     world.core.out_of_service = lambda: frozenset({"http://0/"})
