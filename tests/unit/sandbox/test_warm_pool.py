@@ -1,11 +1,19 @@
 """What is kept ready: never twice the same, never more than allowed, and none left at the end."""
 
+import os
+import threading
 from collections import Counter
 
 import pytest
 
-from balancer.sandbox.local.prepared import WarmPool
+from balancer.program import ExecutorOptions
+from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.isolation import SandboxSpec
+from balancer.sandbox.local.jail import Jail
+from balancer.sandbox.local.prepared import PreparedSandbox, WarmPool
+from balancer.sandbox.local.shutdown import is_readable
 from tests.integration.sandbox.processes import wait_until
+from tests.patience import PATIENCE_S
 from tests.threads.crew import crew
 
 
@@ -55,3 +63,40 @@ def test_what_cannot_be_made_now_may_be_later():
     factory.broken = False
     wait_until(lambda: pool.take() is not None)
     pool.close()
+
+
+def file_at(fd: int) -> int | None:
+    """Return which file is open there. Threads of other tests may open another one at the same number."""
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return None
+
+
+def test_a_sandbox_that_is_made_while_its_executor_closes_looks_at_no_closed_file(monkeypatch):
+    """The thread of the pool is not inside: the signal that it looks at is closed after it has ended."""
+    executor = LocalExecutor("local://closes", ExecutorOptions(isolation="rlimits"))
+    makes, shut, looked = threading.Event(), threading.Event(), []
+    make, shut_down, signal = Jail._prepared, executor._shutdown.shut, executor._shutdown.signal
+    file = file_at(signal)
+
+    def slow(jail: Jail, spec: SandboxSpec) -> PreparedSandbox:
+        if threading.current_thread().name.startswith("balancer-warm-pool"):
+            makes.set()
+            assert shut.wait(PATIENCE_S)
+            looked.append((file_at(signal), is_readable(signal)))  # what it does next
+        return make(jail, spec)
+
+    def shut_and_tell() -> bool:
+        first = shut_down()
+        shut.set()
+        return first
+
+    monkeypatch.setattr(Jail, "_prepared", slow)
+    monkeypatch.setattr(executor._shutdown, "shut", shut_and_tell)
+    executor.ping()
+    assert makes.wait(PATIENCE_S)
+    executor.close()
+    executor.close()
+    assert looked == [(file, True)]
+    assert file_at(signal) != file
