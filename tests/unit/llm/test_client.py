@@ -154,8 +154,9 @@ def test_error_that_quotes_the_key_is_shown_without_it(status):
     assert "***" in str(found)
 
 
-def test_answer_that_holds_the_key_is_a_failure_of_the_server():
-    found, _ = _ask(says(f'{{"inputs": ["{_KEY}"]}}'))
+@pytest.mark.parametrize("key", [_KEY, _KEY.replace("s", "\\u0073")])
+def test_answer_that_holds_the_key_is_a_failure_of_the_server(key):
+    found, _ = _ask(says(json.dumps({"inputs": [0]}).replace("0", f'"{key}"')))
     assert type(found) is EndpointError
     assert "has the value of a request header" in str(found)
     assert "canary" not in str(found)
