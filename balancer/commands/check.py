@@ -46,7 +46,7 @@ _SERVER_S: Final = 5.0  # for the server of a pool
 _ANSWER_S: Final = 5.0  # for the answer of an endpoint
 _PROGRAM_S: Final = 60.0  # for the tiny program, where a runtime may start slowly
 _ROWS_S: Final = 60.0  # for reading rows
-_MOST_LINES: Final = 24  # on problems
+_MOST_LINES: Final = 24  # with more endpoints, only those that do not answer get a line
 _EVERY_LANGUAGE: Final = ("cpp", "java", "python", "python2")  # of a row
 _OF_MODELS: Final = re.compile(r"/v\d+[a-z0-9]*/?$")  # the path of an API of models, e.g. /v1
 _NO_TOKEN: Final = "it wants a token, and the config has none for it"
@@ -279,13 +279,17 @@ def _models_of(endpoint: Endpoint, host: str, port: int) -> str:
 
 def _endpoint_lines(found: Mapping[str, dict[str, Any]], redact: Callable[[str], str]) -> Iterator[str]:
     grouped = any(each["group"] for each in found.values())
-    for each in found.values():
+    shown = [each for each in found.values() if len(found) <= _MOST_LINES or each["answers"] is False]
+    for each in shown[:_MOST_LINES]:
         said = "DOES NOT ANSWER" if each["answers"] is False else each["said"]
         where = "" if each["name"] == each["url"] else f" at {redact(each['url'])}"
         facts = [f"{key} {each[key]:g}" for key in ("capacity", "weight", *["group"] * grouped)]
         facts += [f"labels {', '.join(map(redact, each['labels']))}"] if each["labels"] else []
         facts += [f"quota {redact(each['quota'])}"] if each["quota"] is not None else []
         yield f"           {redact(each['name'])}{where} {', '.join(facts)}{said and f': {said}'}"
+    asked = [each["answers"] for each in found.values() if each["answers"] is not None]
+    if len(found) > _MOST_LINES and asked:
+        yield f"           {sum(asked)} of {len(asked)} answer"
 
 
 # -- problems and rows ---------------------------------------------------------------------------------

@@ -72,6 +72,15 @@ def test_check_offline_leaves_the_endpoints_alone(balancer, registry):
     assert "answer" not in said.out.lower()
 
 
+def test_of_many_endpoints_only_those_that_do_not_answer_are_listed(balancer, registry):
+    package()
+    serve(registry, dead=("fake://7/", "fake://30/"))
+    said = balancer("check", "c.toml", config='[[endpoints]]\nurl = "fake://{1..40}/"\n' + PIPELINE)
+    assert said.code == 3
+    assert re.findall(r"fake://\d+/", said.out) == ["fake://7/", "fake://30/"]
+    assert "38 of 40 answer\n" in said.out
+
+
 def test_one_that_hangs_holds_nobody_up():
     hanging, asked = threading.Event(), []
     pings = {f"hangs-{n}": hanging.wait for n in range(100)}
