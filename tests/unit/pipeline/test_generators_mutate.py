@@ -39,7 +39,6 @@ line = st.lists(token, max_size=4).map(" ".join)
 any_input = st.binary(max_size=40) | st.lists(line, max_size=5).map(lambda lines: "\n".join(lines).encode())
 
 
-@pytest.mark.more
 @given(st.lists(any_input, max_size=3), st.integers(0, 12), st.integers(0, 10**6))
 def test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget(inputs, budget, seed):
     found, again = ([proposal.data for proposal in proposed(problem(*inputs), budget, seed)] for _ in range(2))
@@ -179,7 +178,6 @@ def is_valid(check: Callable[[Rows], None], text: bytes) -> bool:
     return True
 
 
-@pytest.mark.sampled(1)
 @pytest.mark.parametrize("index", range(len(FORMATS)), ids=[check.__name__ for _, _, check, _ in FORMATS])
 def test_most_inputs_are_valid(index):
     inputs, _, check, share = FORMATS[index]

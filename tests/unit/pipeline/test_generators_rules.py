@@ -76,7 +76,6 @@ def asked(index: int) -> list[tuple[Proposal, str]]:
     return found
 
 
-@pytest.mark.sampled(1)
 @pytest.mark.parametrize("index", range(len(SETTERS)), ids=[setter.__name__ for _, setter, _ in SETTERS])
 def test_relations_are_kept(index):
     inputs, setter, share = SETTERS[index]
