@@ -34,7 +34,6 @@ from balancer.core.events import (
     StrategyChanged,
     TimedOut,
 )
-from balancer.core.fairness import FairShares
 from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
@@ -43,7 +42,7 @@ from balancer.core.readings import endpoint_stats, lease_rows, pool_counts, summ
 from balancer.core.rules import Rules
 from balancer.core.states import MembershipEvent
 from balancer.core.strategy_calls import StrategyRaised, has_no_room
-from balancer.core.waiters import Waiter, WaitQueue
+from balancer.core.waiters import FairShares, Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
@@ -72,7 +71,7 @@ class Core:
         max_waiters: how many may wait at once; None: any number.
         health, limits, host_caps: the rules; see `balancer.core.rules`.
         quotas, spill_after_s: see `balancer.core.admission`.
-        holders: weights and bounds of holders, which then have fair shares; see `balancer.core.fairness`. None: waiters
+        holders: weights and bounds of holders, which then have fair shares; see `balancer.core.waiters`. None: waiters
             are served in the order of their claims, whose they are.
         rng: for the jitter of cooldowns; needed with `health`.
         now: the time.

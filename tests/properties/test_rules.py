@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from balancer.core import Core, Waiter
+from balancer.core.account import Aimd, HostGroup
 from balancer.core.admission import Reservations
 from balancer.core.health import HealthWatch
-from balancer.core.limits import Aimd, HostGroup
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease
