@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from balancer.answers import Load
-from balancer.core.account import Account
+from balancer.core.account import Account, EndpointKinds
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
-from balancer.core.kinds import EndpointKinds
 from balancer.core.quotas import Meter
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState

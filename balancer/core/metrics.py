@@ -413,7 +413,7 @@ class PoolStats:
     endpoints: tuple[EndpointStats, ...]
     strategy: Annotated[str, _state("strategy_info", "1 for the strategy in force.", {"strategy": ()})]
     acquired: Annotated[int, _acquire("granted", at="ledger.granted", word="leases")]
-    timed_out: Annotated[int, _acquire("timed_out", at="_queue.timed_out")]
+    timed_out: Annotated[int, _acquire("timed_out", at="timed_out")]
     waiting: Annotated[int, _gauge("waiting", "Acquires that wait.", at="waiting")]
     acquire_rate: float
     wait_s: Annotated[
@@ -425,7 +425,7 @@ class PoolStats:
     failures: Annotated[int, _total(at="ledger.failures", word="failures")] = 0
     overloads: Annotated[int, _total(at="ledger.overloads", word="overloads")] = 0
     failure_rate: float = 0.0
-    cancelled: Annotated[int, _acquire("cancelled", at="_queue.cancelled")] = 0
+    cancelled: Annotated[int, _acquire("cancelled", at="cancelled")] = 0
     retries: Annotated[int, _counter("retries", "Calls made again.", at="_retries", word="retries")] = 0
     hedges: Annotated[int, _counter("hedges", "Slow calls made a second time.", at="_hedges", word="hedges")] = 0
     ejections: Annotated[int, _total(at="_rules.ejections")] = 0

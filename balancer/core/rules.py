@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from weakref import WeakValueDictionary
 
-from balancer.core.account import Account
+from balancer.core.account import Account, Aimd, HostGroup
 from balancer.core.events import Ejected, Journal, Probing, Rested, Restored, Spared
 from balancer.core.health import HealthWatch
-from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings, LimitSettings

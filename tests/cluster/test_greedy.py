@@ -14,7 +14,7 @@ from balancer.answers import Load
 from balancer.cluster.protocol import messages as m
 from balancer.cluster.protocol.channel import MOST_WORDS, Channel
 from balancer.cluster.tcp.codec import WireError, encoded, read_from_member
-from balancer.core.hand_off import HandOff
+from balancer.core import Core
 from balancer.endpoint import Hint, LeaseTerms, Outcome
 from balancer.strategy import Request
 from tests.cluster.told import Told
@@ -75,7 +75,7 @@ def test_the_waits_of_a_process_end_together(how):
     """After each of them, the core would look at all that wait: 1 000 x 1 000, with a quota or with several slots."""
     told = _told(quotas={"q": QuotaSettings(requests_per_min=1)})
     told.say(*_asks(1, 300, distinct=True, timeout_s=10.0))
-    with patch.object(HandOff, "serve", autospec=True, side_effect=HandOff.serve) as serve:
+    with patch.object(Core, "_serve", autospec=True, side_effect=Core._serve) as serve:
         if how == "it is gone":
             told.coordinator.vanished(m.MemberId("a", "1"), told.now)
         else:

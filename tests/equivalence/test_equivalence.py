@@ -22,7 +22,7 @@ import pytest
 from hypothesis import Phase, given, reject, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from balancer.core.limits import HostGroup
+from balancer.core.account import HostGroup
 from balancer.core.metrics import PoolStats
 from tests.equivalence.driven import Driver, Tie
 from tests.equivalence.happened import Happened

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from balancer.core import Core, Waiter
-from balancer.core.hand_off import HandOff, Reservations
+from balancer.core.account import Aimd, HostGroup
+from balancer.core.admission import Reservations
 from balancer.core.health import HealthWatch
-from balancer.core.limits import Aimd, HostGroup
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease
@@ -76,22 +76,22 @@ def _quit(core: Core, waiter: Waiter, now: float, *, timed_out: bool) -> tuple[(
     return ()
 
 
-def _too_late(queue: HandOff, lease: Lease, now: float) -> Sequence[Waiter]:
-    head = queue.waiters.sole_head()
-    if head is None or lease.slots > 1 or queue.reservations.accounts:
-        return queue.serve(now)
-    queue._grant(head, now)
+def _too_late(core: Core, lease: Lease, now: float) -> Sequence[Waiter]:
+    head = core.waiters.sole_head()
+    if head is None or lease.slots > 1 or core.reservations.accounts:
+        return core._serve(now)
+    core._grant(head, now)
     if head.lease is None:
-        return queue.serve(now)
-    queue.waiters.discard(head)
+        return core._serve(now)
+    core.waiters.discard(head)
     return [head]
 
 
-_SERVE = HandOff.serve
+_SERVE = Core._serve
 
 
-def _no_new_one(queue: HandOff, now: float, *, most: int | None = None, fresh: Waiter | None = None) -> list[Waiter]:
-    return [] if fresh else _SERVE(queue, now, most=most)
+def _no_new_one(core: Core, now: float, *, most: int | None = None, fresh: Waiter | None = None) -> list[Waiter]:
+    return [] if fresh else _SERVE(core, now, most=most)
 
 
 _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
@@ -111,7 +111,7 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "one host is not told of a move": (Rules, "_change_host", _nothing),
     "nothing is kept": (Reservations, "keep", _nothing),
     "what is kept is never free again": (Reservations, "free", lambda self, now: {}),
-    "an urgent one gets nothing of what is kept": (HandOff, "serve", _no_new_one),
+    "an urgent one gets nothing of what is kept": (Core, "_serve", _no_new_one),
     "who gives up leaves slots kept": (Core, "cancel", _quit),
 }
 
@@ -131,7 +131,7 @@ _SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
         lambda self: next(iter(reversed(list(self))), None),
     ),
     "whoever comes next overtakes": (WaitQueue, "candidates", lambda self, *asked: iter(())),
-    "the head is served too late": (HandOff, "hand_on", _too_late),
+    "the head is served too late": (Core, "_hand_on", _too_late),
 }
 
 

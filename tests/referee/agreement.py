@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from math import isclose
 
 from balancer.core import Core
-from balancer.core.kinds import OUT, stands
+from balancer.core.account import OUT, stands
 from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats, figures_of
 from balancer.strategy import Node
 from tests.referee.doubles import RecordingStrategy

@@ -2,7 +2,7 @@
 
 Let D be the slots, L the longest lease so far, w the smaller weight of two holders, and their calls such that any slot
 serves them. Then in any interval their slot-seconds, each divided by its weight, differ by at most 2 D L / w. That is
-the bound of start-time fair queueing on several servers (see `balancer.core.fairness`), which no strategy may break.
+the bound of start-time fair queueing on several servers (see `balancer.core.waiters`), which no strategy may break.
 """
 
 import random

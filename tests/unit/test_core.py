@@ -137,7 +137,7 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(core._queue, "close", interrupted)
+        patched.setattr(core, "_fail", interrupted)
         with pytest.raises(KeyboardInterrupt):
             core.close(1.0)
     core.shells.append({waiter: None})

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.core import Core, Waiter
-from balancer.core.fairness import OTHERS
 from balancer.core.metrics import HolderStats
+from balancer.core.waiters import OTHERS
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.settings.rules import HolderSettings, QuotaSettings
 from balancer.strategy import Request

@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancer.core.limits import Aimd
+from balancer.core.account import Aimd
 from balancer.endpoint import Endpoint, LeaseTerms
 from balancer.errors import LeaseError, StrategyError
 from balancer.settings.rules import LimitSettings
