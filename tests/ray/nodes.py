@@ -26,8 +26,6 @@ from balancer.settings.config import Config
 from tests.cluster.cut import Cable
 from tests.cluster.worker import CAPACITY, _work
 
-__all__ = ["Came", "measured"]
-
 _CALLS_S: Final = (600.0, 0.01, 0.01)  # of each worker
 _TTL_S: Final = 60.0
 _WATCH_S: Final = 8.0
