@@ -61,8 +61,8 @@ class LeaseArguments(TypedDict, total=False):
 class LeaseRequest:
     """The arguments of an acquire; see `balancer.Pool.acquire`. `of_core` checks them."""
 
-    labels: Iterable[str] = _NONE
-    exclude: Iterable[str] = _NONE
+    labels: Iterable[str] = ()
+    exclude: Iterable[str] = ()
     priority: int = 0
     slots: int = 1
     key: str | None = None
@@ -121,7 +121,7 @@ class LeaseRequest:
         return request
 
 
-PLAIN = LeaseRequest()
+PLAIN = LeaseRequest(_NONE, _NONE)
 """The request of a caller without arguments."""
 
 LeaseRequest.__init__.__qualname__ = "Pool.acquire"  # Python names it in the error for an unknown argument
