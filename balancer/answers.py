@@ -243,8 +243,8 @@ ASK: Final = "endpoint-load-metrics-format"
 _LOAD_HEADER: Final = "endpoint-load-metrics"
 _FORMS: Final = ((_LOAD_HEADER, ""), (f"{_LOAD_HEADER}-json", "JSON"))
 
-REPORTS: Final = frozenset(name.encode() for name, _ in _FORMS)
-"""The headers that may have a report, in lower case."""
+REPORTS: Final = tuple(name for name, _ in _FORMS)
+"""The headers that may have a report."""
 
 _LONGEST: Final = 16_384  # characters
 _NAMED: Final = "named_metrics"

@@ -7,8 +7,6 @@ It must not know any test. Only the process that prints has it; the workers of p
 
 import pytest
 
-__all__ = ["FailuresAtOnce"]
-
 
 class FailuresAtOnce:
     """Prints one line for each report of a failure, as soon as it comes in."""

@@ -26,8 +26,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fusion_like"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 _READ_BYTES = 2 * 2**16
 _NICE = -15  # so that what else the machine does is not taken for the load of the server

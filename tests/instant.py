@@ -17,8 +17,6 @@ from typing import Any
 
 from balancer.sandbox.run_code import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 
-__all__ = ["instant_server"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -16,8 +16,6 @@ from typing import Any
 
 from tests.faults.proxy import FaultListener
 
-__all__ = ["ModelServer", "events", "model_process", "model_server"]
-
 _WORDS = ("one", "two", "three", "four")
 
 

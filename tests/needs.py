@@ -5,8 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 
-__all__ = ["CPP", "skip_what_lacks_a_program"]
-
 CPP = pytest.mark.needs("g++")
 
 

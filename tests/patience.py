@@ -7,8 +7,6 @@ what a test is about is stretched by the load of the machine.
 import os
 from pathlib import Path
 
-__all__ = ["PATIENCE_S", "stretched"]
-
 _LOAD = Path("/proc/loadavg")
 
 PATIENCE_S = 300.0  # for a process, a thread or a condition that takes seconds at most; pytest's own limit is 900 s

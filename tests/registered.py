@@ -13,8 +13,6 @@ from balancer.strategy import Strategy
 from balancer.testing.checks import maker_of
 from balancer.testing.watched import StrategyFactory
 
-__all__ = ["KINDS", "MAKERS", "NAMES", "few_first"]
-
 KINDS: dict[str, type[Strategy]] = {name: entry.item for name, entry in default_registry().strategies.items()}
 MAKERS: dict[str, StrategyFactory] = {name: maker_of(kind) for name, kind in KINDS.items()}
 NAMES = sorted(KINDS)

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 import pytest
 
-__all__ = ["leave_to_more"]
-
 
 def leave_to_more(items: Iterable[pytest.Item]) -> None:
     """Mark as `more` all cases of a sampled test but n, which are spread evenly over all."""

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from tests.patience import PATIENCE_S
 
-__all__ = ["RunningServer", "running_server"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -7,8 +7,6 @@ from xml.etree import ElementTree
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-__all__ = ["Word", "size_of", "words_of"]
-
 _LETTERS = 8.0
 
 

@@ -95,12 +95,11 @@ def _engine(name: str | None, config: "Config") -> "RemoteEngine | None":
         return None
     if name != "ray":
         raise ConfigError(f"--engine: found {name!r}; allowed is ray; leave it out for the threads of this process")
-    require("ray", '"balancer run --engine ray"')
     if config.pool.connect is not None:
         raise ConfigError("--engine: its workers share their own pool; leave out --pool and pool.connect")
-    from balancer.ray.engine import RayEngine
+    from balancer.ray.engine import ray_workers
 
-    return RayEngine()
+    return ray_workers
 
 
 def tell_of_run(found: "RunResult", report: Path, settings: "Config", *, as_json: bool) -> None:

@@ -117,6 +117,7 @@ class ConnectedPool(Pool):
         within_s = checked("within_s", within_s, seconds)
         checked("block", block, whole)
         self._url = str(address)
+        self._refusal = f"{address}: only the server can change endpoints and strategy; change its config"
         self.rng = random.Random()
         refuse_halves("name", name or "")
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
@@ -205,7 +206,7 @@ class ConnectedPool(Pool):
     # -- the server's alone ------------------------------------------------------------------------
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
-        raise BalancerError(f"{self._url}: only the server can change endpoints and strategy; change its config")
+        raise BalancerError(self._refusal)
 
     add = drain = remove = update = set_strategy = reload = discover = discovery = _refuse
 

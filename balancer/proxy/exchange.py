@@ -26,9 +26,8 @@ from balancer.proxy.server_side import ClosedEarly, ServerAnswer, Servers
 from balancer.shells.driver import TaskDriver
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
-from balancer.transports.exchange import MOST_BYTES
-from balancer.transports.leased_body import end_lease
-from balancer.transports.reports import PlainText, UsageReader, hear, usage_for
+from balancer.transports.exchange import MOST_BYTES, end_lease, usage_for
+from balancer.transports.reports import PlainText, UsageReader, hear
 from balancer.transports.resend import HALF_SENT, FinalFailure, Resend, ResendRule, Sending
 from balancer.transports.sessions import RequestSession
 

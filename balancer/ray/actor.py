@@ -1,11 +1,9 @@
 """Ray actor that hosts a pool: a cluster's server, in a process that Ray restarts when it dies.
 
 It listens on loopback for processes of its own node, and on the node's address after another node has asked. It always
-requires a token. Each life of the actor draws a new one, and passes it to callers that Ray allows. A shell: has the
-threads and the sockets.
+requires a token. Each life of the actor draws a new one, and passes it to callers that Ray allows.
 """
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -13,9 +11,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from balancer.cluster.tcp.address import Address
@@ -26,22 +23,11 @@ from balancer.ray.claim import ActorClaim, ControlStore, claim_times
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
-__all__ = ["PoolActor", "PoolLocation", "PoolSource", "config_digest"]
+__all__ = ["PoolActor", "PoolLocation", "config_digest"]
 
 _log = logging.getLogger("balancer.ray")
 
 _SECTIONS: Final = {"pool", "health", "limits", "host_caps", "quotas", "holders", "retries"}
-
-_BEGIN_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSource:
-    """What a pool is made from: its name in the control store, its config, and its TTL in seconds."""
-
-    name: str
-    config: Config
-    ttl_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +41,11 @@ class PoolLocation:
     """
 
     url: str
-    token: str
+    token: str = field(repr=False)
     digest: str
     ttl_s: float
     acquire_timeout_s: float | None
     retries: RetrySettings
-
-    def __repr__(self) -> str:
-        return f"<PoolLocation {self.url}>"
 
 
 def config_digest(config: Config) -> str:
@@ -73,72 +56,25 @@ def config_digest(config: Config) -> str:
 
 
 class PoolActor:
-    """The actor. Its methods run one at a time; its server has its own thread.
+    """The actor. Ray gives it an event loop, in which its methods and its server run.
+
+    Args:
+        name: of the pool in the control store.
+        config: what the pool is made from.
+        ttl_s: its TTL.
 
     Raises:
         ConfigError: the config cannot be used.
-        OSError: it cannot listen, or Ray's control store cannot be reached.
+        OSError: Ray's control store cannot be reached.
     """
 
-    def __init__(self, given: PoolSource) -> None:
-        times = claim_times(given.ttl_s)
-        self._given = given
-        self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator
+    def __init__(self, name: str, config: Config, ttl_s: float) -> None:
+        times = claim_times(ttl_s)
+        self._name, self._config, self._ttl_s = name, config, ttl_s
+        self._pool = pool = Pool.from_config(config, clock=clock)  # the clock of its coordinator
         self._token = secrets.token_hex(16)
-        self._claim = ActorClaim(given.name, times, ControlStore(), clock)
-        self._digest = config_digest(given.config)
+        self._claim = ActorClaim(name, times, ControlStore(), clock)
         self._ports: dict[str, int] = {}
-        self._loop = asyncio.new_event_loop()
-        self._server: PoolServer
-        begun = threading.Event()
-        self._in_thread("balancer-host", lambda: self._serve(begun))
-        if not begun.wait(_BEGIN_S):
-            raise OSError(f"the server of the pool did not start within {_BEGIN_S:g} s")
-        self._listen("127.0.0.1")
-        self._in_thread("balancer-claim", self._watch)
-
-    # -- what is asked by way of Ray -----------------------------------------------------------------
-
-    def where(self, node: str) -> PoolLocation:
-        """Return where a process on this node connects to. Raises OSError."""
-        import ray
-
-        here = node == ray.get_runtime_context().get_node_id()
-        host = "127.0.0.1" if here else ray.util.get_node_ip_address()
-        settings = self._given.config.pool
-        return PoolLocation(
-            str(Address(host, self._listen(host), tls=False)),
-            self._token,
-            self._digest,
-            self._given.ttl_s,
-            settings.acquire_timeout_s,
-            self._given.config.retries,
-        )
-
-    def stats(self) -> dict[str, Any]:
-        """Return the counters over all processes, since this actor started."""
-        return self._pool.stats().to_dict()
-
-    # -- the server ----------------------------------------------------------------------------------
-
-    def _in_thread(self, name: str, act: Callable[[], None]) -> None:
-        """Run `act` in a thread. When it ends, the process ends too, and Ray starts another one."""
-
-        def whole() -> None:
-            try:
-                act()
-            except BaseException:
-                _log.exception("the pool %r ends here; Ray starts it again", self._given.name)
-            os._exit(1)
-
-        threading.Thread(target=whole, name=name, daemon=True).start()
-
-    def _serve(self, begun: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._stay(begun))
-
-    async def _stay(self, begun: threading.Event) -> None:
-        pool = self._pool
 
         def told() -> None:
             if pool.engine.happened:
@@ -146,29 +82,46 @@ class PoolActor:
 
         self._server = PoolServer(
             pool.engine.core,
-            times=claim_times(self._given.ttl_s),
+            times=times,
             last=self._claim.last,
             keep=self._claim.keep,
             token=self._token,
-            guard=pool.engine.under_lock,  # `stats` runs in another thread
+            guard=pool.engine.under_lock,  # the pool's timers run in other threads
             told=told,
             may=lambda: self._claim.sure,
             why_not=self._claim.why_not,
         )
-        begun.set()
-        await asyncio.Event().wait()
+        threading.Thread(target=self._watch, name="balancer-claim", daemon=True).start()
 
-    def _listen(self, host: str) -> int:
-        """Listen at `host`, if it does not yet. Return the port."""
+    async def where(self, node: str) -> PoolLocation:
+        """Return where a process on this node connects to. Raises OSError."""
+        import ray
+
+        here = node == ray.get_runtime_context().get_node_id()
+        host = "127.0.0.1" if here else ray.util.get_node_ip_address()
         if host not in self._ports:
-            listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop)
-            self._ports[host] = listening.result(_BEGIN_S)
-        return self._ports[host]
+            self._ports[host] = await self._server.listen(host, 0)
+        return PoolLocation(
+            str(Address(host, self._ports[host], tls=False)),
+            self._token,
+            config_digest(self._config),
+            self._ttl_s,
+            self._config.pool.acquire_timeout_s,
+            self._config.retries,
+        )
+
+    async def stats(self) -> dict[str, Any]:
+        """Return the counters over all processes, since this actor started."""
+        return self._pool.stats().to_dict()
 
     def _watch(self) -> None:
-        """Check again and again whether this actor is still the one that hosts the pool, and return when it is not."""
-        while not self._claim.lost:
-            time.sleep(self._claim.period_s)
-            with suppress(OSError):  # then it is no longer sure, and sends nothing
-                self._claim.look()
-        _log.warning("another actor hosts the pool %r now: this one ends", self._given.name)
+        """Check again and again whether this actor is still the one that hosts the pool. End the process if not."""
+        try:
+            while not self._claim.lost:
+                time.sleep(self._claim.period_s)
+                with suppress(OSError):  # then it is no longer sure, and sends nothing
+                    self._claim.look()
+            _log.warning("another actor hosts the pool %r now: this one ends", self._name)
+        except BaseException:
+            _log.exception("the pool %r ends here; Ray starts it again", self._name)
+        os._exit(1)

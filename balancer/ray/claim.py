@@ -97,12 +97,9 @@ class ActorClaim:
         self.period_s = SURE_SHARE * times.ttl_s / _LOOKS
         self._before = store.get(self._name)
         store.put(self._name, self._life)
-        self.last: CoordinatorRecord | None
-        if self._before is None:
-            self.last = CoordinatorRecord(0, times.ttl_s, frozenset())
-        else:
-            text = store.get(self._records + self._before)
-            self.last = None if text is None else parse_record(text)
+        self.last: CoordinatorRecord | None = CoordinatorRecord(0, times.ttl_s, frozenset())
+        if self._before is not None:
+            self.last = parse_record(store.get(self._records + self._before) or "")
         self.look()
 
     @property

@@ -23,43 +23,34 @@ from balancer.sandbox.executors import make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 
-__all__ = ["RayEngine"]
+require("ray", '"balancer run --engine ray"')
+
+import ray  # noqa: E402  # what is missing is said first
+
+__all__ = ["ray_workers"]
 
 _RETRIES: Final = 3
 _LOOK_S: Final = 0.2
 _ANSWER_S: Final = 10.0
 
 
-class RayEngine:
-    """Starts workers on this machine's Ray cluster, or on the one in RAY_ADDRESS; without a cluster, on this machine.
+@contextmanager
+def ray_workers(config: Config) -> Iterator["_Workers"]:
+    """Start the workers for a run, on the Ray cluster that `ray.init` finds (RAY_ADDRESS), or else on this machine.
 
-    Args:
-        address: of the cluster; None: as `ray.init` finds it.
-
-    Raises:
-        MissingExtra: the extra `ray` is not installed.
+    Raises ConfigError, NotConnected.
     """
-
-    def __init__(self, address: str | None = None) -> None:
-        require("ray", '"balancer run --engine ray"')
-        self._address = address
-
-    @contextmanager
-    def open(self, config: Config) -> Iterator["_Workers"]:
-        """Start the workers for a run. Raises ConfigError, NotConnected."""
-        import ray
-
-        with ExitStack() as stack:
-            if not ray.is_initialized():
-                try:
-                    ray.init(address=self._address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-                except (ConnectionError, ValueError, RuntimeError) as error:
-                    raise ConfigError(f"--engine ray: {last_line(error)}") from None
-                stack.callback(ray.shutdown)
-            name = f"run-{secrets.token_hex(4)}"
-            # The actor ends with this process, for any reason.
-            pool = stack.enter_context(SharedPool(name, config=config, detached=False))
-            yield _Workers(config, pool)
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            try:
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ConfigError(f"--engine ray: {last_line(error)}") from None
+            stack.callback(ray.shutdown)
+        name = f"run-{secrets.token_hex(4)}"
+        # The actor ends with this process, for any reason.
+        pool = stack.enter_context(SharedPool(name, config=config, detached=False))
+        yield _Workers(config, pool)
 
 
 class _Board:
@@ -83,8 +74,6 @@ class _Workers:
     """Workers on a cluster, for one run. See `balancer.pipeline.running.remote.RemoteWorkers`."""
 
     def __init__(self, config: Config, pool: SharedPool) -> None:
-        import ray
-
         self.pool: Pool = pool
         self.at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._shared = pool
@@ -101,8 +90,6 @@ class _Workers:
         self, sent: RemoteTask, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool]
     ) -> RemoteResult | str:
         """Have a problem judged, and wait for the result. Return the reason as text if its workers died repeatedly."""
-        import ray
-
         answer = self._task.remote(sent, self._config, self._shared, self._board)
         try:
             while not ray.wait([answer], timeout=_LOOK_S)[0]:
@@ -123,8 +110,6 @@ class _Workers:
         self, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool], *, every_s: float = 0.0
     ) -> None:
         """Pass the request to stop to the workers, and read their progress, unless that was done since `every_s`."""
-        import ray
-
         with self._hearing, suppress(ray.exceptions.RayError):
             if time.monotonic() - self._heard_s >= every_s:
                 self._heard_s = time.monotonic()
@@ -138,8 +123,6 @@ _executors: dict[str, tuple[Scratch, dict[str, Executor], Trust]] = {}
 
 
 def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> RemoteResult:
-    import ray
-
     registry = default_registry()
     if pool.called not in _executors:  # compiled programs are kept for the next problem
         scratch = Scratch()  # deleted when this process is dead

@@ -6,11 +6,13 @@ connection from this process to the actor's server.
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from balancer.errors import BalancerError, ConfigError, NotConnected
+from balancer.errors import ConfigError, NotConnected
 from balancer.opening.connected import ConnectedPool
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
@@ -41,6 +43,9 @@ class SharedPool(ConnectedPool):
         block: leases to ask for at once; see `Pool.connect`.
         within_s: seconds to wait for the pool.
 
+    Attributes:
+        called: the name of the pool.
+
     Raises:
         ConfigError: no such pool and no config; the config cannot be used, or differs from the pool's; another actor
             has the name; or Ray is not initialised.
@@ -65,7 +70,7 @@ class SharedPool(ConnectedPool):
             config = load_config(config)
         if config is not None and config.pool.connect is not None:
             raise config.located("pool.connect", ConfigError("a pool of Ray connects to no other server; leave it out"))
-        self._name, self._block = name, block
+        self.called, self._block = name, block
         actor = _found(name) if config is None else _made(name, config, ttl_s, detached)
         self._actor = None if detached else actor  # without `detached`, the actor ends with its last handle
         found = _asked(actor, name, within_s)
@@ -79,21 +84,20 @@ class SharedPool(ConnectedPool):
             within_s=within_s,
             seek=self._seek_again,
         )
+        self._refusal = (
+            f"{_called(name)}: only its actor can change endpoints and strategy; "
+            f"end it, balancer.ray.stop({name!r}), and make it from another config"
+        )
 
     def _seek_again(self) -> tuple[str, str]:
         """Return where the pool is now, and its token. Raises NotConnected."""
         try:
-            _ready(self._name)
-            found = _asked(_found(self._name), self._name, _ASK_S)
+            _ready(self.called)
+            found = _asked(_found(self.called), self.called, _ASK_S)
         except ConfigError as error:
-            raise NotConnected(_called(self._name), str(error)) from None
+            raise NotConnected(_called(self.called), str(error)) from None
         self._url = found.url
         return found.url, found.token
-
-    @property
-    def called(self) -> str:
-        """The name of the pool."""
-        return self._name
 
     def shared_stats(self) -> dict[str, Any]:
         """Return the counters over all processes, since the actor last started, as `PoolStats.to_dict` does.
@@ -101,23 +105,15 @@ class SharedPool(ConnectedPool):
         Raises:
             NotConnected: the actor does not answer.
         """
-        actor = _found(self._name)
-        stats: dict[str, Any] = _get(actor.stats.remote(), self._name, _ASK_S)
+        with _reaching(self.called) as ray:
+            stats: dict[str, Any] = ray.get(_found(self.called).stats.remote(), timeout=_ASK_S)
         return stats
 
     def __reduce__(self) -> Any:
-        return _of_this_process, (self._name, self._block)
+        return _of_this_process, (self.called, self._block)
 
     def __repr__(self) -> str:
-        return f"<Pool {self._name!r} of Ray, at {self._url} {self._seat!r}>"
-
-    def _refuse(self, *args: Any, **values: Any) -> NoReturn:
-        raise BalancerError(
-            f"{_called(self._name)}: only its actor can change endpoints and strategy; end it, "
-            f"balancer.ray.stop({self._name!r}), and make it from another config"
-        )
-
-    add = drain = remove = update = set_strategy = reload = _refuse
+        return f"<Pool {self.called!r} of Ray, at {self._url} {self._seat!r}>"
 
 
 def stop(name: str) -> None:
@@ -170,22 +166,30 @@ def _ready(name: str) -> None:
         )
 
 
-def _found(name: str) -> Any:
+@contextmanager
+def _reaching(name: str, within_s: float = _ASK_S) -> Iterator[Any]:
+    """Raise errors of Ray as NotConnected, and yield Ray."""
     import ray
 
     try:
-        return ray.get_actor(name, namespace=_NAMESPACE)
-    except ValueError:
-        raise ConfigError(f"{_called(name)}: there is none in the namespace {_NAMESPACE!r}; {_GONE}") from None
+        yield ray
+    except ray.exceptions.GetTimeoutError:
+        raise NotConnected(_called(name), f"its actor did not answer within {within_s:g} s") from None
     except ray.exceptions.RayError as error:
-        raise NotConnected(_called(name), last_line(error)) from None
+        raise NotConnected(_called(name), last_line(getattr(error, "cause", None) or error)) from None
+
+
+def _found(name: str) -> Any:
+    with _reaching(name) as ray:
+        try:
+            return ray.get_actor(name, namespace=_NAMESPACE)
+        except ValueError:
+            raise ConfigError(f"{_called(name)}: there is none in the namespace {_NAMESPACE!r}; {_GONE}") from None
 
 
 def _made(name: str, config: Config, ttl_s: float | None, detached: bool) -> Any:
     """Return the actor of this name; create it if there is none."""
-    import ray
-
-    from balancer.ray.actor import PoolActor, PoolSource
+    from balancer.ray.actor import PoolActor
     from balancer.ray.claim import claim_times
 
     ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
@@ -201,35 +205,18 @@ def _made(name: str, config: Config, ttl_s: float | None, detached: bool) -> Any
     if config.trace is not None:  # the actor writes it; its current folder is another one
         path = str(Path(config.trace.path).absolute())
         only = only.model_copy(update={"trace": TraceSettings(path=path)})
-    given = PoolSource(f"{_NAMESPACE}/{name}", only, ttl_s)
     options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
-    try:
+    with _reaching(name) as ray:
         actor = ray.remote(PoolActor).options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options)
-        return actor.remote(given)
-    except ray.exceptions.RayError as error:
-        raise NotConnected(_called(name), last_line(error)) from None
+        return actor.remote(f"{_NAMESPACE}/{name}", only, ttl_s)
 
 
 def _asked(actor: Any, name: str, within_s: float) -> Any:
     """Return where the actor is. Raises ConfigError, NotConnected."""
-    import ray
-
     if not hasattr(actor, "where") or not hasattr(actor, "stats"):
         raise ConfigError(f"{_called(name)}: another actor has this name; give the pool another one")
-    return _get(actor.where.remote(ray.get_runtime_context().get_node_id()), name, within_s)
-
-
-def _get(answer: Any, name: str, within_s: float) -> Any:
-    import ray
-
-    try:
-        return ray.get(answer, timeout=within_s)
-    except ray.exceptions.GetTimeoutError:
-        raise NotConnected(_called(name), f"its actor did not answer within {within_s:g} s") from None
-    except ray.exceptions.RayTaskError as error:
-        raise NotConnected(_called(name), last_line(error.cause or error)) from None
-    except ray.exceptions.RayError as error:
-        raise NotConnected(_called(name), last_line(error)) from None
+    with _reaching(name, within_s) as ray:
+        return ray.get(actor.where.remote(ray.get_runtime_context().get_node_id()), timeout=within_s)
 
 
 def last_line(error: BaseException) -> str:

@@ -4,19 +4,18 @@ Its connections keep the time bound of a thread, and note what was sent.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from http.client import HTTPResponse
 from io import BufferedReader, BytesIO, RawIOBase
 from typing import Any, Unpack
 
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease, Outcome
+from balancer.endpoint import Lease
 from balancer.plugins.extras import require
 from balancer.shells.lease_request import shows_arguments
-from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, ThreadRequest, date_it
+from balancer.transports.exchange import AnyPool, LeasedBody, PooledRequests, RequestExchange, ThreadRequest, date_it
 from balancer.transports.forwarding import joined
-from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending, sending_of_thread
 from balancer.transports.time_bound import bound_of_thread, bounded, parts
@@ -98,6 +97,8 @@ class BalancedAdapter(HTTPAdapter):
 class _AdapterExchange(RequestExchange):
     """One request of requests. `forward` sends it."""
 
+    kinds = theirs.ReadTimeout, theirs.ConnectTimeout, theirs.ConnectionError
+
     def __init__(
         self, requests: PooledRequests, request: PreparedRequest, forward: Callable[[PreparedRequest], Response]
     ) -> None:
@@ -114,8 +115,9 @@ class _AdapterExchange(RequestExchange):
         self.address(sent.headers, lease.endpoint)
         if self._begins_at is not None:
             self._body.seek(self._begins_at)
-        self._sending = Sending()
-        with self._sending.in_thread():
+        if self._rule is not None:
+            self._sending = Sending()
+        with self._sending.in_thread() if self._rule is not None else nullcontext():
             answer = self._forward(sent)
         answer.request, answer.url = own, own.url or ""  # ours has the endpoint's headers
         return answer
@@ -142,18 +144,14 @@ class _AdapterExchange(RequestExchange):
     def hold(self, answer: Response, content: bytes) -> None:
         answer.raw = _Raw(answer.raw, BytesIO(content))
 
-    def lend(self, answer: Response, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
-        answer.raw = _Raw(begun.inner, LeasedBody(lease, outcome, begun))
+    def lend(self, answer: Response, body: LeasedBody) -> None:
+        answer.raw = _Raw(body.inner, body)
 
     def as_theirs(self, error: Exception) -> Exception:
         known = next((made(error) for kind, made in _KNOWN_AS.items() if isinstance(error, kind)), error)
         if hasattr(known, "request"):
             known.request = self._request
         return known
-
-    def errors(self) -> ClientErrors:
-        kinds = theirs.ReadTimeout, theirs.ConnectTimeout, theirs.ConnectionError
-        return [partial(kind, request=self._request) for kind in kinds]
 
 
 class _Raw:

@@ -1,24 +1,41 @@
 """One request and its answer, for every client: how far an answer is read, how it counts, what the client gets.
 
-This is the one place where an attempt is judged. It ends with an answer that holds the lease, or with an error that has
-ended it. A subclass knows the words of one library. `ThreadRequest` and `TaskRequest` carry out the attempt plan of a
-request, as `Pool.call` does.
+This is the one place where an attempt is judged. It ends with an answer whose body holds the lease until it ends, or
+with an error that has ended the lease. A subclass knows the words of one library. `ThreadRequest` and `TaskRequest`
+carry out the attempt plan of a request, as `Pool.call` does.
+
+The outcome of a lease: of a body that is read to its end, the one of the status; of an error while reading, the one of
+that error; of a body that is closed before its end, IGNORED, unless all that matters had arrived. After the first byte,
+the request goes nowhere else. The used tokens are reported when the whole body has arrived. A body that ends earlier
+may have used more, so the estimate counts.
+
+Nothing happens when an unread body is collected, as that may be inside a call of the pool in the same thread. Its lease
+is then abandoned, and its pool ends it as IGNORED (docs/decisions/core.md).
 """
 
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from balancer.answers import ASK
+from balancer.answers import ASK, REPORTS
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Blame, Endpoint, Lease, Outcome, judged
-from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.errors import (
+    AcquireTimeout,
+    BalancerError,
+    CannotTell,
+    LeaseError,
+    NoEndpoint,
+    PoolClosed,
+    PoolForked,
+    TooManyWaiters,
+)
 from balancer.opening.pool import Pool
 from balancer.shells.driver import (
     Acts,
@@ -31,10 +48,10 @@ from balancer.shells.driver import (
     tell_where,
 )
 from balancer.transports.forwarding import headers_of, redacted
-from balancer.transports.leased_body import BegunBody, end_lease
-from balancer.transports.reports import hear, usage_for
+from balancer.transports.reports import UsageReader, hear
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import HALF_SENT, FinalFailure, ResendRule, Sending
+from balancer.transports.sessions import IdReader
 from balancer.transports.time_bound import TimeBound
 
 if TYPE_CHECKING:
@@ -43,18 +60,23 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_BYTES",
     "AnyPool",
-    "ClientErrors",
+    "LeasedBody",
     "PooledRequests",
     "RequestExchange",
     "TaskRequest",
     "ThreadRequest",
     "date_it",
+    "end_lease",
+    "usage_for",
 ]
 
 MOST_BYTES = 2**20
 """How many bytes of the body of an answer are kept if the answer is not passed on at once."""
 
 _MOST_WAITS = 64  # limits of clients for which a plan is kept
+_MOST_HEADS = 1024  # endpoints whose headers are kept
+_LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events here, without reading on
+_TAIL = 64
 _UNCUT = Run()
 _WELL = Blame(Outcome.SUCCESS, False)
 _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoEndpoint, PoolClosed))
@@ -63,8 +85,184 @@ AnyPool: TypeAlias = "Pool | TaskPool"
 """A `Pool` or an `AsyncPool`."""
 
 Drive = CallDriver[Any]
-ClientErrors = Sequence[Callable[[str], Exception]]
-"""A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
+
+
+def usage_for(lease: Lease, headers: Any, *, decoded: bool = False) -> UsageReader | None:
+    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota counts them.
+
+    Args:
+        lease: of the call.
+        headers: of the answer.
+        decoded: True if the body comes without its Content-Encoding.
+    """
+    if getattr(lease, "charge", None) is None and lease.endpoint.quota is None:
+        return None
+    return UsageReader(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
+
+
+def end_lease(
+    lease: Lease,
+    error: BaseException | None = None,
+    outcome: Outcome | None = None,
+    usage: UsageReader | None = None,
+) -> None:
+    """End `lease` if it is still out: after `error`, or with `outcome`. Never raises, as the answer matters more.
+
+    `usage` has read the whole body.
+    """
+    if lease.ended:
+        return
+    with suppress(LeaseError, PoolForked):
+        if error is not None:
+            lease.release_after(error)
+        else:
+            lease.release(outcome, tokens=None if usage is None else usage.tokens)
+
+
+class LeasedBody:
+    """A body that arrives in pieces, and its lease.
+
+    Args:
+        lease: ends with the body.
+        outcome: the outcome of the lease if all of the body arrives.
+        inner: the body of the inner transport.
+        pieces: its iterator.
+        first: what was taken from that already; None: the body ended without any.
+        readers: read the tokens of the call, and the ids that it gives; None: these do not count.
+
+    Attributes:
+        inner, first: as above.
+        left: how many bytes are left; None: unknown.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        inner: Any,
+        pieces: Any,
+        first: bytes | None,
+        readers: tuple[UsageReader | None, IdReader | None],
+    ) -> None:
+        self.inner, self.first = inner, first
+        self.left: int | None = None
+        self._lease: Lease | None = lease
+        self._outcome = outcome
+        self._pieces = pieces
+        self._usage = readers[0]
+        self._readers = [each for each in readers if each is not None]
+        self._tail = b""
+        self._over = False
+        if first is None:
+            self._end_whole()
+
+    def end_read(self, content: bytes) -> None:
+        """End it: all of it, which is `content`, is with its reader already."""
+        for reader in self._readers:
+            reader.feed(content)
+        self._end_whole()
+
+    def _count(self, piece: bytes) -> None:
+        self._tail = (self._tail + piece)[-_TAIL:]
+        if self.left is not None:
+            self.left -= len(piece)
+        for reader in self._readers:
+            reader.feed(piece)
+
+    def _end(
+        self, error: BaseException | None = None, outcome: Outcome | None = None, usage: UsageReader | None = None
+    ) -> None:
+        self._over = True
+        lease, self._lease = self._lease, None
+        lender: Any = lease.lender if lease is not None else None
+        # The owner of the body was collected inside a call of the pool, which closes the body. Then drop the lease: its
+        # pool will find it.
+        if lease is not None and not lender.is_inside():
+            end_lease(lease, error, outcome, usage)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the lease after `error`, which may be the end of the body.
+
+        Raises the error in other words if it quotes a secret of the endpoint.
+        """
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self._end_whole()
+            return
+        shown = error
+        if isinstance(error, Exception) and self._lease is not None:
+            shown = redacted(error, self._lease.endpoint)
+        self._end(shown)
+        if shown is not error:
+            raise shown from None
+
+    def _end_unread(self) -> None:
+        """End the lease: the reader closed the body."""
+        if self.left == 0 or _LAST_EVENT in self._tail:
+            self._end_whole()
+        else:
+            self._end(outcome=Outcome.IGNORED)
+
+    def _end_whole(self) -> None:
+        """End the lease: all of the body has arrived, or all that matters."""
+        self._end(outcome=self._outcome, usage=self._usage)
+
+    # -- for a thread, and for a task --------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._next_piece, None)  # not this object: Python closes an iterator that has a `close`
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _LaterPieces(self)
+
+    def _next_piece(self) -> bytes:
+        first, self.first = self.first, None
+        if first is None and self._over:
+            raise StopIteration
+        try:
+            piece: bytes = next(self._pieces) if first is None else first
+            self._count(piece)
+        except BaseException as error:  # also of a piece that is no bytes
+            self._fail(error)
+            raise
+        return piece
+
+    async def next_piece(self) -> bytes:
+        """Return the next piece, in a task."""
+        first, self.first = self.first, None
+        if first is None and self._over:
+            raise StopAsyncIteration
+        try:
+            piece: bytes = await anext(self._pieces) if first is None else first
+            self._count(piece)
+        except BaseException as error:  # also of a piece that is no bytes
+            self._fail(error)
+            raise
+        return piece
+
+    def close(self) -> None:
+        """Close the body before its end."""
+        self._end_unread()
+        self.inner.close()
+
+    async def aclose(self) -> None:
+        """Close the body before its end, in a task."""
+        self._end_unread()  # first: the rest may fail, or the task may be cancelled
+        await self.inner.aclose()
+
+
+class _LaterPieces:
+    """Iterates over a leased body. A separate object, as Python closes an iterator that has an `aclose`."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: LeasedBody) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._body.next_piece()
 
 
 class PooledRequests:
@@ -87,6 +285,7 @@ class PooledRequests:
         self.engine = whole_pool.engine
         self.options = RequestOptions(**options)
         self._known: dict[float | None, AttemptPlans] = {}
+        self._heads: dict[str, tuple[Endpoint, dict[str, str]]] = {}
 
     def plans(self, wait_s: float | None) -> AttemptPlans:
         """Return what makes the plan of a request whose client waits so long for a connection; None: unknown.
@@ -109,6 +308,16 @@ class PooledRequests:
             self._known[wait_s] = found
         return found
 
+    def headers_of(self, endpoint: Endpoint) -> dict[str, str]:
+        """Return the headers for every request to `endpoint`."""
+        known, headers = self._heads.get(endpoint.name, (None, {}))
+        if known is not endpoint:
+            headers = headers_of(endpoint)
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[endpoint.name] = endpoint, headers
+        return headers
+
 
 class RequestExchange(ABC):
     """One request, from its client and back. A subclass is for one library.
@@ -125,10 +334,13 @@ class RequestExchange(ABC):
         engine: of the pool.
         asked: what it asks the pool for.
         plans: makes its attempt plan.
+        kinds: the client's own errors: for a deadline that has passed, for no free slot, for nobody to ask.
     """
 
+    kinds: tuple[Any, Any, Any]
     later = False  # True in a task
     peeks = True  # whether a body may be begun to see that it comes
+    leased: type[LeasedBody] = LeasedBody  # the kind of its bodies
     decoded = True  # whether bodies come without their Content-Encoding
 
     _sending = Sending()  # of the current attempt, if somebody tells
@@ -137,6 +349,7 @@ class RequestExchange(ABC):
     def __init__(self, requests: PooledRequests, request: Any, target: str, wait_s: float | None = None) -> None:
         options = requests.options
         self.engine = requests.engine
+        self._requests = requests
         self.asked, self._session = options.always or options.placed(requests.pool, request, target)
         self.plans = requests.plans(wait_s)
         self._request = request
@@ -170,21 +383,18 @@ class RequestExchange(ABC):
         """Make `content` the whole body of an answer that may be handed on later."""
 
     @abstractmethod
-    def lend(self, answer: Any, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
-        """Let the body of an answer hold the lease. `outcome` counts if all of it arrives."""
+    def lend(self, answer: Any, body: Any) -> None:
+        """Make `body`, which holds the lease, the body of an answer."""
 
     @property
     @abstractmethod
     def may_be_sent(self) -> bool:
         """Whether the body of the request can be sent once more."""
 
-    @abstractmethod
-    def errors(self) -> ClientErrors:
-        """Return the client's own errors."""
-
     def hear(self, answer: Any, lease: Lease) -> None:
-        """Report the load in the headers of an answer."""
-        hear(answer.headers, lease)
+        """Report the load in the headers of an answer, if there is one."""
+        if any(name in answer.headers for name in REPORTS):
+            hear(answer.headers, lease)
 
     def decode(self, answer: Any, content: bytes) -> bytes:
         """Return the decoded body of an error; b"" if it cannot be read."""
@@ -194,8 +404,13 @@ class RequestExchange(ABC):
         """Make the headers of a request those that `endpoint` gets. Its own replace those of the client."""
         if self._asks_load:
             headers.setdefault(ASK, "TEXT")
-        for name, value in headers_of(endpoint).items():
+        for name, value in self._requests.headers_of(endpoint).items():
             headers[name] = value
+
+    def made(self, kind: Any, text: str) -> Exception:
+        """Return an error of the client's library."""
+        error: Exception = kind(text, request=self._request)
+        return error
 
     def as_theirs(self, error: Exception) -> Exception:
         """Return an error of an attempt as the client's library would raise it."""
@@ -230,7 +445,8 @@ class RequestExchange(ABC):
                 named = getattr(answer.headers, "multi_items", answer.headers.items)()  # httpx joins those of one name
                 ids = self._session.answered(lease.endpoint.name, named, decoded=self.decoded)
             usage = usage_for(lease, answer.headers, decoded=self.decoded)
-            self.lend(answer, lease, told.outcome, BegunBody(body, pieces, first or None, usage, ids))
+            began = first or None if self.peeks else first
+            self.lend(answer, self.leased(lease, told.outcome, body, pieces, began, (usage, ids)))
         except GeneratorExit:  # the task is collected: its driver handles the lease, and nothing may be awaited
             if body is not None and not self.later:  # a thread was interrupted between two acts
                 self.closing(body)()
@@ -301,9 +517,9 @@ class RequestExchange(ABC):
     def for_client(self, error: Exception, *, last_word: bool) -> Exception:
         """Return `error` as one of the client's library, with the notes: where and how often the request was tried."""
         known = error
-        for ours, theirs in zip(_OURS, self.errors(), strict=True):
+        for ours, theirs in zip(_OURS, self.kinds, strict=True):
             if isinstance(error, ours):
-                known = theirs(str(error))
+                known = self.made(theirs, str(error))
                 known.__cause__ = error
         if last_word or isinstance(error, BalancerError):
             known = self.last_word(known)

@@ -13,14 +13,13 @@ from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-from balancer.answers import REPORTS
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease, Outcome
+from balancer.endpoint import Lease
 from balancer.plugins.extras import require
 from balancer.shells.lease_request import shows_arguments
 from balancer.transports.exchange import (
     AnyPool,
-    ClientErrors,
+    LeasedBody,
     PooledRequests,
     RequestExchange,
     TaskRequest,
@@ -28,8 +27,6 @@ from balancer.transports.exchange import (
     date_it,
 )
 from balancer.transports.forwarding import joined
-from balancer.transports.leased_body import BegunBody, leased_body_class
-from balancer.transports.reports import hear
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending
 from balancer.transports.time_bound import bind
@@ -184,6 +181,8 @@ class _HttpxExchange(RequestExchange):
     def __init__(self, requests: PooledRequests, http: ModuleType, request: Any, inner: Any, *, later: bool) -> None:
         self._http = http
         self.inner = inner
+        self.leased = _leased_body_class(http)
+        self.kinds = http.ReadTimeout, http.PoolTimeout, http.ConnectError
         self.later = later
         super().__init__(requests, request, request.url.raw_path.decode("ascii"), _pool_timeout_of(request))
         self._stream = request.stream
@@ -243,11 +242,6 @@ class _HttpxExchange(RequestExchange):
         close: Callable[[], Any] = body.aclose if self.later else body.close
         return close
 
-    def hear(self, answer: Any, lease: Lease) -> None:
-        """Report the load in the headers of an answer."""
-        if not REPORTS.isdisjoint([name.lower() for name, _ in answer.headers.raw]):
-            hear(answer.headers, lease)
-
     def refusal_of(self, answer: Any, name: str) -> Exception | None:
         """Return the error for the status of an answer, or None."""
         if answer.status_code < 400:
@@ -273,12 +267,12 @@ class _HttpxExchange(RequestExchange):
         """Make `content` the body of an answer."""
         answer.stream = self._http.ByteStream(content)
 
-    def lend(self, answer: Any, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
-        """Let the body of an answer hold the lease."""
+    def lend(self, answer: Any, body: LeasedBody) -> None:
+        """Make `body` the body of an answer."""
         told = answer.headers.get("Content-Length", "")
         if told.isascii() and told.isdecimal():
-            begun = begun._replace(length=int(told))
-        answer.stream = body = leased_body_class(self._http)(lease, outcome, begun)
+            body.left = int(told)
+        answer.stream = body
         if answer.is_closed:  # made of its content, by a cache or a mock below: then no client reads the stream
             body.end_read(answer.content)
 
@@ -287,11 +281,6 @@ class _HttpxExchange(RequestExchange):
         if last_word:
             answer.headers.setdefault(_STOPS_RETRIES, "false")
         return answer
-
-    def errors(self) -> ClientErrors:
-        """Return the client's own errors."""
-        kinds = self._http.ReadTimeout, self._http.PoolTimeout, self._http.ConnectError
-        return [partial(kind, request=self._request) for kind in kinds]
 
     def last_word(self, error: Exception) -> Exception:
         """Return an error after which the client does not ask again by itself: OpenAI's own."""
@@ -337,6 +326,12 @@ def _watched(http: ModuleType) -> Any:
             return aiter(self._begin())
 
     return Watched
+
+
+@lru_cache(4)
+def _leased_body_class(http: ModuleType) -> Any:
+    """Return the class of leased bodies that is of `http`'s own kind."""
+    return type("LeasedBody", (LeasedBody, http.SyncByteStream, http.AsyncByteStream), {})
 
 
 @lru_cache(16)

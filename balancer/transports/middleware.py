@@ -13,9 +13,8 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
 from balancer.shells.lease_request import shows_arguments
-from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, TaskRequest, date_it
+from balancer.transports.exchange import AnyPool, LeasedBody, PooledRequests, RequestExchange, TaskRequest, date_it
 from balancer.transports.forwarding import joined
-from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 
 require("transports", "BalancedMiddleware", "aiohttp")
@@ -57,11 +56,28 @@ class BalancedMiddleware:
         return answer
 
 
+class _HeldBody(LeasedBody):
+    """The body of an answer of aiohttp, whose connection holds the lease."""
+
+    def given_back(self) -> None:
+        """End the lease: the connection is given back, or closed."""
+        content = self.inner.content
+        error = content.exception()
+        if content.is_eof():
+            self._end_whole()
+        elif error is None or type(error) is aiohttp.ClientConnectionError:  # its reader closed it
+            self._end(outcome=Outcome.IGNORED)
+        else:
+            self._end(error)
+
+
 class _MiddlewareExchange(RequestExchange):
     """One request of aiohttp. `handler` sends it."""
 
     later = True
     peeks = False
+    leased = _HeldBody
+    kinds = aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectionError
 
     def __init__(self, requests: PooledRequests, request: aiohttp.ClientRequest, handler: Handler) -> None:
         super().__init__(requests, request, request.url.raw_path_qs)
@@ -111,33 +127,18 @@ class _MiddlewareExchange(RequestExchange):
         answer.content.feed_data(content)
         answer.content.feed_eof()
 
-    def lend(self, answer: aiohttp.ClientResponse, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
+    def lend(self, answer: aiohttp.ClientResponse, body: _HeldBody) -> None:
         # The body goes to the client as it comes. So neither its tokens nor its ids are read.
-        if begun.first is not None:
-            self.hold(answer, begun.first)
-        body = _HeldBody(lease, outcome, BegunBody(answer, None, b"", None))
+        if body.first:
+            self.hold(answer, body.first)
         if answer.connection is None:  # all of the body is here
             body.given_back()
         else:
             answer.connection.add_callback(body.given_back)
 
-    def errors(self) -> ClientErrors:
-        return aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectionError
-
-
-class _HeldBody(LeasedBody):
-    """The body of an answer of aiohttp, whose connection holds the lease."""
-
-    def given_back(self) -> None:
-        """End the lease: the connection is given back, or closed."""
-        content = self._inner.content
-        error = content.exception()
-        if content.is_eof():
-            self._end_whole()
-        elif error is None or type(error) is aiohttp.ClientConnectionError:  # its reader closed it
-            self._end(outcome=Outcome.IGNORED)
-        else:
-            self._end(error)
+    def made(self, kind: Any, text: str) -> Exception:
+        error: Exception = kind(text)
+        return error
 
 
 async def _close(answer: aiohttp.ClientResponse) -> None:

@@ -17,7 +17,7 @@ from balancer.answers import load_of
 from balancer.endpoint import Lease
 from balancer.errors import LeaseError, PoolForked
 
-__all__ = ["PlainText", "UsageReader", "hear", "usage_for"]
+__all__ = ["PlainText", "UsageReader", "hear"]
 
 _log = logging.getLogger("balancer.transports")
 
@@ -38,19 +38,6 @@ def hear(headers: Mapping[str, str], lease: Lease) -> None:
     if load is not None:
         with suppress(LeaseError, PoolForked):
             lease.told(load)
-
-
-def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "UsageReader | None":
-    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota counts them.
-
-    Args:
-        lease: of the call.
-        headers: of the answer.
-        decoded: True if the body comes without its Content-Encoding.
-    """
-    if getattr(lease, "charge", None) is None and lease.endpoint.quota is None:
-        return None
-    return UsageReader(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
 
 
 class PlainText:

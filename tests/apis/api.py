@@ -12,8 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Api", "Asked", "Reply", "as_json", "serving"]
-
 
 @dataclass(frozen=True)
 class Asked:

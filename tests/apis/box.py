@@ -11,8 +11,6 @@ from typing import Self
 from balancer.program import Execution, Limits, Program
 from balancer.sandbox.local.executor import LocalExecutor
 
-__all__ = ["Box", "Kept"]
-
 _FILE_BYTES = 64 * 2**20
 _FOLDER = "files/"  # so that none of them has the name of the script itself
 _RUN = 'mkdir -p files; cd files; chmod -Rf u+x . ; exec "$@"'

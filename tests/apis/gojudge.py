@@ -13,8 +13,6 @@ from balancer.program import Execution, Limits, Status
 from tests.apis.api import Api, Asked, Reply, as_json
 from tests.apis.box import Box
 
-__all__ = ["GoJudge"]
-
 _NANO = 10**9
 
 

@@ -18,8 +18,6 @@ from balancer.program import Execution, Limits, Status
 from tests.apis.api import Api, Asked, Reply, as_json
 from tests.apis.box import Box
 
-__all__ = ["Judge0"]
-
 _KILO = 1024
 _LANGUAGES = {
     46: ("Bash (5.0.0)", "script.sh", "", "bash script.sh"),

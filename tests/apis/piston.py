@@ -14,8 +14,6 @@ from balancer.program import Execution, Limits, Status
 from tests.apis.api import Api, Asked, Reply, as_json
 from tests.apis.box import Box
 
-__all__ = ["COMPILE", "Piston"]
-
 _SOCKET_BYTES = 219_264
 _RUNTIMES = [
     {"language": "bash", "version": "5.2.0", "aliases": ["sh"]},

@@ -10,8 +10,6 @@ from typing import Self
 
 from tests.patience import PATIENCE_S
 
-__all__ = ["Cable", "CannotCut", "Namespaces"]
-
 _TOOLS = ("ip", "unshare", "nsenter")
 
 

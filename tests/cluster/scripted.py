@@ -18,8 +18,6 @@ from balancer.cluster.tcp.liveness import own_identity
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
-__all__ = ["LONG_S", "OFFER", "WHO", "ConnectionScene", "reading_caller"]
-
 WHO = MemberId("member", "1")
 OFFER = SessionOffer(1, 1)
 LONG_S = 1e6  # no test waits for it

@@ -21,8 +21,6 @@ from balancer.commands.serve import ServedChanges
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 
-__all__ = ["Command", "Serving", "made_cert", "why_not_connected"]
-
 
 def made_cert(folder: Path) -> tuple[Path, Path]:
     """Make a certificate of this machine, and its key. Needs openssl."""

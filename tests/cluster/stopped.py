@@ -16,8 +16,6 @@ from collections.abc import Callable
 from balancer import BalancerError, Endpoint, EndpointError, HealthSettings, Lease, Outcome, Pool, QuotaSettings
 from balancer.core import quotas
 
-__all__ = ["LIMIT_S", "main"]
-
 LIMIT_S = 1.0
 """How long the things last whose time passes while the process is stopped."""
 

@@ -1,6 +1,5 @@
 """`balancer serve` and `Pool.connect`: the face of a local pool, over a server in a thread of this process."""
 
-import socket
 import threading
 from contextlib import suppress
 from functools import partial
@@ -131,14 +130,6 @@ def test_who_has_no_token_or_a_wrong_one_is_told_so():
                 Pool.connect(serving.url, token=token)
         with Pool.connect(serving.url, token="the right one, long") as pool, pool.lease(PATIENCE_S):
             pass
-
-
-def test_nobody_there_is_an_error_in_time():
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-        with pytest.raises(NotConnected, match=f"balancer://127.0.0.1:{port}: not connected within 0.1 s"):
-            Pool.connect(f"balancer://127.0.0.1:{port}", within_s=0.1)
 
 
 @pytest.mark.needs("openssl")

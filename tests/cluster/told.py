@@ -12,8 +12,6 @@ from balancer.cluster.protocol.messages import (
 )
 from balancer.core import Core
 
-__all__ = ["Told"]
-
 _EPOCH = 2
 
 

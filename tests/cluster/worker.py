@@ -27,8 +27,6 @@ import trio
 from balancer import BalancerError, Lease, Pool
 from tests.threads.crew import until
 
-__all__ = ["CAPACITY", "be_elsewhere", "done", "goes_on", "main"]
-
 CAPACITY = 2
 _WORK_S = 0.01
 Sleep = Callable[[float], Awaitable[object]]

@@ -23,8 +23,6 @@ from balancer.errors import BalancerError
 from balancer.strategy import Request
 from tests.registered import MAKERS
 
-__all__ = ["TTL_S", "World"]
-
 TTL_S = 10.0
 # The greatest difference of rates that 0.8 TTL allows for is 1.25.
 _RATES = (0.9, 1.0, 1.1)

@@ -9,8 +9,6 @@ from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 from tests.patience import PATIENCE_S
 
-__all__ = ["Dns"]
-
 _TRIES = 20  # to find a port
 
 

@@ -15,7 +15,6 @@ from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceErr
 from balancer.testing.clock import ManualClock
 from balancer.values.options import StrategyOptions
 from tests.cluster.serving import Command
-from tests.discovery.servers import Dns
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH
 from tests.threads.crew import until
@@ -227,16 +226,6 @@ def test_a_mistake_is_an_error_and_no_thread_stays(settings, error, still_runnin
     with Pool() as pool, pytest.raises((ConfigError, ValueError), match=re.escape(error)):
         pool.discover(**settings)
     assert not still_running("discovery ")
-
-
-# -- DNS, as a pool sees it ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def dns():
-    server = Dns()
-    yield server
-    server.close()
 
 
 # -- a config -----------------------------------------------------------------------------------------

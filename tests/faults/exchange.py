@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-__all__ = ["Answer", "Exchange", "Fault", "head_of"]
-
 _LOOK_S = 0.02
 _PIECE_BYTES = 2**16
 _RST = struct.pack("ii", 1, 0)  # close at once, with a reset

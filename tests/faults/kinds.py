@@ -10,8 +10,6 @@ from typing import Any
 
 from tests.faults.exchange import Answer, Exchange, Fault, head_of
 
-__all__ = ["FAULTS"]
-
 _DRIP_S = 0.05
 _PIECE_BYTES = 2**16
 _JSON = ("Content-Type", "application/json")

@@ -21,8 +21,6 @@ from urllib.parse import urlsplit
 from tests.faults.exchange import Answer, Exchange, Fault
 from tests.faults.kinds import FAULTS
 
-__all__ = ["FAULTS", "Answer", "Exchange", "Fault", "FaultListener", "FaultProxy"]
-
 _LOOK_S = 0.02
 _BACKLOG = 128
 _TARGET_S = 300.0

@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["cluster"]
-
 
 @contextmanager
 def cluster(cpus: int) -> Iterator[str]:

@@ -132,6 +132,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place, one):
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130, (out, err)
     assert "stopping" in err
-    assert not place.summary()["complete"]
+    stopped = place.summary()
+    assert not stopped["complete"]
     place.run("--engine", "ray")
+    whole = place.summary()["per_problem"]
+    assert not [each for each in stopped["per_problem"] if each in whole], "its workers were told to stop"
     assert _as_one(place, one)

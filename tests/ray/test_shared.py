@@ -101,14 +101,14 @@ def test_a_driver_tasks_and_actors_share_slots_and_a_process_has_one_pool(pool):
     found = ray.get([ray.remote(_takes).remote(pool, 0.01) for _ in range(8)], timeout=PATIENCE_S)
     assert {url for _, url in found} <= {"http://10.0.0.1/", "http://10.0.0.2/"}
     assert os.getpid() not in {pid for pid, _ in found}
-    worker = ray.remote(_Worker).options(num_cpus=0).remote(pool._name)
+    worker = ray.remote(_Worker).options(num_cpus=0).remote(pool.called)
     assert ray.get(worker.in_tasks.remote(20), timeout=PATIENCE_S) == {"http://10.0.0.1/", "http://10.0.0.2/"}
     ray.get(worker.end.remote(), timeout=PATIENCE_S)
     assert pool.call(lambda lease: "called") == "called"
 
 
 def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool):
-    name = pool._name
+    name = pool.called
     with SharedPool(name) as other, other.lease(PATIENCE_S) as lease:
         assert lease.endpoint.capacity == CAPACITY
     SharedPool(name, config=_config(), ttl_s=TTL_S).close()
@@ -158,7 +158,7 @@ def test_mistakes_are_a_line_each(cluster, monkeypatch):
 
 
 def test_a_token_is_told_by_ray_alone(pool, cluster):
-    actor = ray.get_actor(pool._name, namespace="balancer")
+    actor = ray.get_actor(pool.called, namespace="balancer")
     found = ray.get(actor.where.remote(ray.get_runtime_context().get_node_id()))
     assert found.url.startswith("balancer://127.0.0.1:")
     assert len(found.token) == 32
@@ -186,7 +186,7 @@ def _members(pool):
 
 def _kill_actor(pool):
     """Kill the actor, and wait until another life of it has let this process in."""
-    actor = ray.get_actor(pool._name, namespace="balancer")
+    actor = ray.get_actor(pool.called, namespace="balancer")
     before = ray.get(actor.where.remote(""), timeout=PATIENCE_S).token
 
     def lives_again():
@@ -200,7 +200,7 @@ def _kill_actor(pool):
 
 
 def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_nothing(pool, tmp_path):
-    workers = [ray.remote(_Worker).options(num_cpus=0).remote(pool._name) for _ in range(3)]
+    workers = [ray.remote(_Worker).options(num_cpus=0).remote(pool.called) for _ in range(3)]
     pids = ray.get([worker.pid.remote() for worker in workers], timeout=PATIENCE_S)
     ray.get([worker.work.remote(str(tmp_path)) for worker in workers], timeout=PATIENCE_S)
     for pid in pids:

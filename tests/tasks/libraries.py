@@ -15,8 +15,6 @@ import trio
 from balancer import Lease, Pool
 from tests.patience import PATIENCE_S
 
-__all__ = ["BOTH", "EACH", "Library", "Threads", "task_until"]
-
 T = TypeVar("T")
 
 

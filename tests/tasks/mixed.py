@@ -37,8 +37,6 @@ from tests.patience import PATIENCE_S
 from tests.tasks.libraries import Threads
 from tests.threads.crew import crew
 
-__all__ = ["KNOWN", "MOST", "InTime", "Mixed", "Sleep", "changed", "memory_mb", "mixed", "ruled_pool"]
-
 MOST = 8  # slots that an endpoint ever has
 _FEW = ("least_in_flight", "fifo", "weighted_health", "p2c")
 KNOWN = {

@@ -12,12 +12,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-import trio
 
 from balancer import EndpointError, Lease, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 _WAYS = ("cancelled", "granted, then cancelled", "granted and not told, then cancelled", "interrupted", "collected")
@@ -169,20 +167,3 @@ def test_at_every_await_nothing_is_lost(scene, way, health, monkeypatch):
         raise AssertionError("it never ends")
 
     assert asyncio.run(befall_at_each()) >= _LEAST[scene], "there were fewer awaits than that has"
-
-
-# -- at the very moment ----------------------------------------------------------------------------
-
-
-def test_a_scope_around_a_wait_is_trio_s_own():
-    pool = Pool(["a"])
-
-    async def main() -> bool:
-        async with pool.aio.lease():
-            with trio.move_on_after(0.01) as scope:
-                async with pool.aio.lease():
-                    raise AssertionError("there is one slot")
-        return scope.cancelled_caught
-
-    assert trio.run(main)
-    assert_nothing_lost(pool, 1)

@@ -11,8 +11,6 @@ from balancer import Pool
 from balancer.shells.waiting import Gate
 from tests.patience import PATIENCE_S
 
-__all__ = ["assert_nothing_lost", "crew", "in_background", "in_time", "is_asleep", "switching_often", "until"]
-
 
 def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) -> None:
     """Run `work(0)` to `work(size - 1)`, a thread each, all starting together; raise what the first raised."""

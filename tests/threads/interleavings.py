@@ -29,8 +29,6 @@ import frontrun
 from balancer import BalancerError, Endpoint, LeaseError, Pool, PoolClosed
 from balancer.shells import engine, waiting
 
-__all__ = ["GROUPS", "MOVES", "explore"]
-
 # Not for ever: frontrun takes a thread that waits for a lock it has itself for a deadlock, which a gate is not, for
 # another opens it.
 _LONG_S = 1e6

@@ -11,8 +11,6 @@ from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["LEASING", "Interrupted", "interrupted_at", "points"]
-
 LEASING = (
     *("balancer/core/", "balancer/kit/", "_strategies/", "balancer/endpoint.py"),
     *("balancer/pool/pool.py", "balancer/opening/aio.py"),

@@ -9,8 +9,6 @@ from tests.patience import PATIENCE_S
 from tests.threads.crew import is_asleep, until
 from tests.threads.interrupts import Interrupted
 
-__all__ = ["WaitingThread"]
-
 
 class WaitingThread(threading.Thread):
     """Waits for a lease, and gives it back; it is asleep, or has ended, when it has been made.

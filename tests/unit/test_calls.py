@@ -84,15 +84,6 @@ def down(n: int = 0) -> EndpointError:
 # -- where and how often -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [down(), TimeoutError(), ConnectionResetError(), EndpointOverloaded("busy")])
-def test_what_an_endpoint_fails_is_done_by_another(error, clock, slept):
-    place = Place("a", "b", clock=clock)
-    assert call(place.pool.engine, place.fn(error, "done")) == "done"
-    assert place.went == ["a", "b"]
-    overload = isinstance(error, EndpointOverloaded)
-    assert place.counts() == {"a": (1, not overload, overload), "b": (1, 0, 0)}
-
-
 @pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0), StopIteration(3)])
 def test_another_error_is_raised_at_once_and_blames_nobody(error, clock):
     place = Place("a", "b", clock=clock)

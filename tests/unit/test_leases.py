@@ -11,7 +11,7 @@ import pytest
 from balancer import Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
 from balancer.endpoint import LeaseTerms
-from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.settings.rules import HealthSettings
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
 from tests.unit.ruled import Ruled
@@ -202,18 +202,3 @@ def test_an_outcome_that_is_none_leaves_no_slot_out_and_hides_no_error(wrong):
     assert "has ended as 'failure'" in caught.value.__notes__[0]
     (endpoint,) = pool.stats().endpoints
     assert (endpoint.in_flight, endpoint.failures, endpoint.ignored) == (0, 1, 5)
-
-
-def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names():
-    clock = ManualClock(0.0)
-    pool = Pool(["a", "b"], clock=clock, retries=RetrySettings(base_s=0.0))
-    held: list[tuple[str, str, float]] = []
-
-    def fail_once(lease: Lease) -> None:
-        assert lease.terms is not None
-        held.append((lease.endpoint.name, lease.holder, lease.terms.ttl_s))
-        if len(held) == 1:
-            raise ConnectionError
-
-    pool.call(fail_once, holder="sample 7", ttl_s=60.0)
-    assert sorted(held) == [("a", "sample 7", 60.0), ("b", "sample 7", 60.0)]

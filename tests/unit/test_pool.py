@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from balancer import (
-    AcquireTimeout,
     ConfigError,
     DuplicateEndpoint,
     Endpoint,
@@ -19,17 +18,6 @@ from tests.registered import NAMES
 
 def pool_of(*urls: str, **arguments: Any) -> Pool:
     return Pool([Endpoint(url) for url in urls], **arguments)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_lease_is_had_and_given_back(name):
-    pool = pool_of("a", "b", strategy=name, seed=1)
-    with pool.lease(timeout=0) as first, pool.lease(timeout=0) as second:
-        assert {first.endpoint.url, second.endpoint.url} == {"a", "b"}
-        assert (first.id, second.id) == (1, 2)
-        with pytest.raises(AcquireTimeout):
-            pool.acquire(timeout=0)
-    assert [e.in_flight for e in pool.stats().endpoints] == [0, 0]
 
 
 def test_an_empty_pool_says_so():

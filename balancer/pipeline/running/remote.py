@@ -82,12 +82,8 @@ class RemoteWorkers(Protocol):
         ...
 
 
-class RemoteEngine(Protocol):
-    """Starts workers."""
-
-    def open(self, config: Config) -> AbstractContextManager[RemoteWorkers]:
-        """Start the workers for a run. Raises BalancerError."""
-        ...
+RemoteEngine = Callable[[Config], AbstractContextManager[RemoteWorkers]]
+"""Starts the workers for a run. Raises BalancerError."""
 
 
 class RemoteJudge:

@@ -98,7 +98,7 @@ def run_pipeline(
         generators = find_generators(config, registry)
         if options.engine is not None:
             _refuse_what_is_not_shared(config, generators)
-        workers = stack.enter_context(options.engine.open(config)) if options.engine is not None else None
+        workers = stack.enter_context(options.engine(config)) if options.engine is not None else None
         pool = stack.enter_context(Pool.from_config(config, registry=registry)) if workers is None else workers.pool
         _refuse_an_empty_pool(pool, config)
         folder = Path(settings.results)

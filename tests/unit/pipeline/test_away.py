@@ -44,7 +44,7 @@ class _Near:
         self.heard: list[WorkerProgress] = []
 
     @contextmanager
-    def open(self, config: Config) -> Iterator["_Near"]:
+    def __call__(self, config: Config) -> Iterator["_Near"]:
         self.config = config
         self.pool = Pool.from_config(config, registry=self.registry)
         self.trust = Trust(config.verify, [endpoint.name for endpoint in self.pool.endpoints()])

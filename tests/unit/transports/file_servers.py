@@ -6,8 +6,6 @@ from typing import Any
 
 from tests.apis.api import Api, Asked, Reply, as_json
 
-__all__ = ["FileServer", "Served"]
-
 
 class FileServer:
     """Answers as much of OpenAI's API as files, batches, runs and conversations need; 404 for what it does not have.

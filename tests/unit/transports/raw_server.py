@@ -16,19 +16,6 @@ import requests
 from balancer import BalancedAdapter
 from tests.unit.transports.scripted import Face
 
-__all__ = [
-    "CLIENTS",
-    "LASTS_S",
-    "THREADS",
-    "RawServer",
-    "ask",
-    "drip",
-    "raw_server",
-    "receive_head",
-    "receive_request",
-    "reset",
-]
-
 LASTS_S = 60.0  # how long a drip lasts, if nobody ends it
 _EVERY_S = 0.01
 _RST = struct.pack("ii", 1, 0)

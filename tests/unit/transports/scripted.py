@@ -14,8 +14,6 @@ from balancer import Endpoint, Pool, RetrySettings
 from balancer.core.events import Ended
 from balancer.transports.httpx_transports import AsyncBalancedTransport, BalancedTransport
 
-__all__ = ["FACES", "Body", "Face", "Inner", "Reply", "pool_of"]
-
 Step = Any  # a piece of a body, or an error to raise in its place
 
 

@@ -33,32 +33,6 @@ def test_an_answer_comes_from_a_leased_endpoint(face):
     assert inner.bodies[0].closed
 
 
-class Steps(tuple[Any, ...]):
-    """Pieces of a body, between which something happens."""
-
-    between: Callable[[], object]
-
-    def __iter__(self) -> Iterator[Any]:
-        first, *rest = super().__iter__()
-        yield first
-        self.between()
-        yield from rest
-
-
-def _while_read(between: Callable[[], object]) -> Reply:
-    steps = Steps((b"1", b"2"))
-    steps.between = between
-    return Reply(body=steps)
-
-
-def test_the_lease_is_out_while_the_body_is_read(face):
-    pool, ends = pool_of("a")
-    out: list[int] = []
-    inner = _answers(face, a=[_while_read(lambda: out.append(len(pool.leases())))])
-    assert face.stream(face.transport(pool, inner)) == [b"1", b"2"]
-    assert (out, ends, pool.leases()) == ([1], ["a success"], ())
-
-
 def test_a_body_that_is_closed_before_its_end_says_nothing(face):
     pool, ends = pool_of("a")
     inner = _answers(face, a=_OK)
@@ -165,15 +139,6 @@ def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face):
     pool, _ = pool_of("a")
     inner = _answers(face, a=[Reply(500, body=(*(b"x" * 2**19,) * 3, face.http.ReadError("this is not read")))])
     assert len(face.request(face.transport(pool, inner, attempts=1)).content) == 2**20
-
-
-def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face):
-    pool, _ = pool_of("a", "b")
-    inner = _answers(face, a=[face.http.ConnectError("[Errno 111]")] * 2, b=[face.http.ConnectError("[Errno 111]")] * 2)
-    with pytest.raises(face.http.ConnectError) as told:
-        face.request(face.transport(pool, inner, attempts=3))
-    assert told.value.__notes__ == [f"the last of 3 attempts was at {inner.sent[-1][0]}"]
-    assert len(inner.sent) == 3
 
 
 # -- bodies that cannot be sent again ------------------------------------------------------------------
