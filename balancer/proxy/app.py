@@ -126,14 +126,7 @@ class ProxyServer:
         """
         loop, limits = asyncio.get_running_loop(), self._limits
         self._clients = clients = ClientConnections(loop, limits, self._kept, self._answer, self._count)
-        self._servers = Servers(
-            self._tls,
-            connect_s=limits.connect_s,
-            first_byte_s=self._settings.first_byte_s,
-            silent_s=self._settings.silent_s,
-            keep_s=limits.keep_alive_s,
-            head_bytes=limits.head_bytes,
-        )
+        self._servers = Servers(self._tls, self._settings, limits)
         if tls is not None:
             tls.set_alpn_protocols(["http/1.1"])
         try:
