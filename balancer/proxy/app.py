@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -97,12 +98,13 @@ class ProxyServer:
         block = settings.prompt_block
         self._prompt_key = prompt_key() if block is None else prompt_key(_MOST_BLOCKS * block, block=block)
         self._prompt_tokens = prompt_tokens()
-        self.answers: dict[int, int] = {}
-        self.unmetered: dict[str, int] = {}
+        self.answers = Counter[int]()
+        self.unmetered = Counter[str]()
         self._redact = redact
         self._server: asyncio.Server | None = None
         self._clients: ClientConnections | None = None
         self._servers: Servers | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._scrape: Callable[[], tuple[bytes, str]] | None = None
         if not self._routes:
             for endpoint in pool.endpoints():
@@ -124,7 +126,7 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, limits = asyncio.get_running_loop(), self._limits
-        self._clients = clients = ClientConnections(loop, limits, self._kept, self._answer, self._count)
+        self._clients = clients = ClientConnections(limits, self._kept, self._answer, self.answers)
         self._servers = Servers(self._tls, self._settings, limits)
         if tls is not None:
             tls.set_alpn_protocols(["http/1.1"])
@@ -142,7 +144,7 @@ class ProxyServer:
             await self._servers.close()
             raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
         if self._contact is not None:
-            self._contact.watch()
+            self._watching = loop.create_task(self._contact.watch())
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -154,8 +156,8 @@ class ProxyServer:
             await self._clients.stop(self._settings.grace_s if grace_s is None else grace_s)
         if self._servers is not None:
             await self._servers.close()
-        if self._contact is not None:
-            self._contact.stop()
+        if self._watching is not None:
+            self._watching.cancel()
 
     def admit(self, tenants: Sequence[TenantSettings]) -> None:
         """Replace the tenants. Requests under way go on. Raises ConfigError, and changes nothing."""
@@ -172,9 +174,6 @@ class ProxyServer:
         return self._kept.kept
 
     # -- a request ---------------------------------------------------------------------------------
-
-    def _count(self, status: int) -> None:
-        self.answers[status] = self.answers.get(status, 0) + 1
 
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
@@ -241,7 +240,7 @@ class ProxyServer:
                 "balancer_proxy_unmetered counts further ones",
                 f" to {tenant}" if tenant else "",
             )
-        self.unmetered[tenant] = self.unmetered.get(tenant, 0) + 1
+        self.unmetered[tenant] += 1
 
     async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
         body = request.body.content

@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,11 +67,10 @@ class ClientConnections:
     """All connections of clients.
 
     Args:
-        loop: the event loop.
         limits: of each, and of all.
         kept: counts the bodies that are kept.
         handle: answers a request.
-        answered: is told the status of each answer.
+        answers: counts the answers, by status.
 
     Attributes:
         stopping: True once no connection is kept open for a further request.
@@ -78,15 +78,14 @@ class ClientConnections:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         limits: ConnectionLimits,
         kept: KeptBytes,
         handle: Callable[["ClientRequest"], Coroutine[Any, Any, None]],
-        answered: Callable[[int], None],
+        answers: Counter[int],
     ) -> None:
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.limits = limits
-        self.answered = answered
+        self.answers = answers
         self.stopping = False
         self.limit: ConnectionLimit[ClientConnection] = ConnectionLimit(limits.connections)
         self.server = web.Server(self._serve, handler_cancellation=True)  # type: ignore[arg-type]  # see `ClientRequest.prepare`
@@ -139,7 +138,7 @@ class ClientConnections:
         finally:
             body.close()
             if request.begun:
-                self.answered(request.status)
+                self.answers[request.status] += 1
         return connection.finish(request)
 
 
@@ -289,7 +288,7 @@ class ClientConnection(web.RequestHandler):
     def _refuse(self, refusal: Refusal) -> "ClientRequest":
         """Answer what is no request that can be served."""
         self.begin()
-        self.every.answered(refusal.status)
+        self.every.answers[refusal.status] += 1
         request = ClientRequest(self)
         request.refuse(refusal)
         return request

@@ -31,7 +31,7 @@ _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         ),
         ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nroutes = ["x"]', "unknown route 'x'"),
         ('[[endpoints]]\nurl = "http://a/"\n[proxy.sessions]\nids = []', "nothing names a session"),
-        ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca: /none: No such file or directory"),
+        ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca /none: No such file or directory"),
     ],
 )
 def test_a_mistake_is_one_line(balancer, tmp_path, config, said):
