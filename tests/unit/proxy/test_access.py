@@ -126,27 +126,20 @@ def _chat(**said):
     return json.dumps(said).encode(), "/v1/chat/completions", "Content-Type: application/json\r\n"
 
 
-async def test_a_model_is_a_label():
+@pytest.mark.parametrize(("models", "asked"), [(True, [0, 4]), (False, [2, 2])])
+async def test_a_model_is_a_label(models, asked):
     servers = Server(answering(OK)), Server(answering(OK))
-    async with setting(*servers, labels=[frozenset({"llama"}), frozenset({"qwen"})]) as at:
-        for _ in range(3):
+    labels = [frozenset({"llama"}), frozenset({"qwen"})]
+    async with setting(*servers, labels=labels, proxied={"models": models}) as at:
+        for _ in range(4):
             assert (await at.post(*_chat(model="qwen"))).status == 200
-        assert [len(server.asked) for server in servers] == [0, 3]
+        assert [len(server.asked) for server in servers] == asked
         for model in ("unknown", 7, None):  # the servers know better
             assert (await at.post(*_chat(model=model))).status == 200
         assert (await at.post(b"[1", *_chat()[1:])).status == 200
         at.pool.drain(at.pool.endpoints()[1].name)
         answer = await at.post(*_chat(model="qwen"))
-        assert (answer.status, b"qwen" in answer.body) == (503, True)
-
-
-async def test_models_may_be_ignored():
-    servers = Server(answering(OK)), Server(answering(OK))
-    labels = [frozenset({"llama"}), frozenset({"qwen"})]
-    async with setting(*servers, labels=labels, proxied={"models": False}) as at:
-        for _ in range(4):
-            await at.post(*_chat(model="qwen"))
-        assert [len(server.asked) for server in servers] == [2, 2]
+        assert (answer.status, b"qwen" in answer.body) == ((503, True) if models else (200, False))
 
 
 @pytest.mark.parametrize("by_prompt", [False, True])
