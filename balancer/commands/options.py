@@ -1,6 +1,5 @@
 """Options that several commands share, with their completion."""
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,15 +114,9 @@ def text_in(option: str, file: Path) -> str:
 def _check_ca(url: str, file: Path) -> None:
     if url.startswith("balancer:"):
         raise ConfigError(f"--ca {file}: {url} has no TLS, so the certificate has no use; connect to balancers://")
-    try:
-        ssl.create_default_context(cafile=str(file))
-    except ssl.SSLError:
-        why = "holds no certificate"
-    except OSError as error:
-        why = str(error.strerror)
-    else:
-        return
-    raise ConfigError(f"--ca {file}: {why}; give a PEM file with the certificate that signed the server's")
+    from balancer.opening.connected import trusting
+
+    trusting(file, "--ca")
 
 
 def with_options(config: "Config", strategy: str | None, results: Path | None) -> "Config":

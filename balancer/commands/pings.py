@@ -5,8 +5,10 @@ A server does not ping a `local://` endpoint, as it is on the machine of the pro
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from itertools import islice
 from typing import Final, Self
 
 from balancer.plugins.registry import Registry
@@ -72,44 +74,27 @@ def unreached(pings: Mapping[str, Callable[[], object]], *, within_s: float = 5.
             ends stays behind in a daemon thread.
         within_s: timeout of each ping, in seconds from its start.
     """
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for name in pings:
-        waiting.put(name)
     told: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    for _ in range(min(_AT_ONCE, len(pings))):
-        threading.Thread(target=_ask, args=(pings, waiting, told, within_s), daemon=True).start()
-    answers = (told.get() for _ in pings)
-    return {name: reason for name, reason in answers if reason}
-
-
-def _ask(
-    pings: Mapping[str, Callable[[], object]],
-    waiting: "queue.SimpleQueue[str]",
-    told: "queue.SimpleQueue[tuple[str, str]]",
-    within_s: float,
-) -> None:
-    while True:
+    left, until_s, found = iter(pings.items()), dict[str, float](), dict[str, str]()
+    while len(found) < len(pings):
+        for name, ping in islice(left, _AT_ONCE - len(until_s)):
+            threading.Thread(target=_ask, args=(name, ping, told), daemon=True).start()
+            until_s[name] = time.monotonic() + within_s
+        name = next(iter(until_s))  # the one that has taken longest
         try:
-            name = waiting.get_nowait()
+            name, why = told.get(timeout=max(0.0, until_s[name] - time.monotonic()))
         except queue.Empty:
-            return
-        told.put((name, _answer(pings[name], within_s)))
+            why = f"no answer within {within_s:g} s"
+        if until_s.pop(name, None) is not None:  # else its time was over before it answered
+            found[name] = why
+    return {name: why for name, why in found.items() if why}
 
 
-def _answer(ping: Callable[[], object], within_s: float) -> str:
-    """Return "" if the endpoint answers in time, else why not."""
-    found: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def asked() -> None:
-        try:
-            ping()
-        except Exception as error:  # an adapter may raise anything: the answer was wrong
-            found.put(" ".join(str(error).split()) or type(error).__name__)
-        else:
-            found.put("")
-
-    threading.Thread(target=asked, daemon=True).start()
+def _ask(name: str, ping: Callable[[], object], told: "queue.SimpleQueue[tuple[str, str]]") -> None:
+    """Tell "" if the endpoint answers, else why not."""
     try:
-        return found.get(timeout=within_s)
-    except queue.Empty:
-        return f"no answer within {within_s:g} s"
+        ping()
+    except Exception as error:  # an adapter may raise anything: the answer was wrong
+        told.put((name, " ".join(str(error).split()) or type(error).__name__))
+    else:
+        told.put((name, ""))

@@ -34,6 +34,7 @@ from balancer.plugins.registry import Registry
 from balancer.reporting.streams import never_waiting
 from balancer.reporting.words import count
 from balancer.settings.config import Config
+from balancer.values.headers import token_mistake
 from balancer.values.redaction import plain_name
 from balancer.values.wording import why_not_listening
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["ServeOptions", "ServedChanges", "raise_limit", "serve", "tls_of", "token_of"]
 
 _CHANGE_S: Final = 10.0  # for a step of the server
-_SHORTEST = 16  # characters: a shorter token could be guessed
 
 
 def token_of(file: Path | None) -> str:
@@ -54,11 +54,8 @@ def token_of(file: Path | None) -> str:
             return ""
     else:
         where, token = f"--token-file {file}", text_in("--token-file", file)
-    if len(token) < _SHORTEST:
-        raise ConfigError(
-            f"{where}: the token has {len(token)} characters; it must have at least {_SHORTEST}, e.g. from openssl "
-            "rand -hex 16"
-        )
+    if mistake := token_mistake(token):
+        raise ConfigError(f"{where}: {mistake}")
     return token
 
 

@@ -72,7 +72,7 @@ class Core:
         health, limits, host_caps: the rules; see `balancer.core.rules`.
         quotas, spill_after_s: see `balancer.core.admission`.
         holders: weights and bounds of holders, which then have fair shares; see `balancer.core.waiters`. None: waiters
-            are served in the order of their claims, whose they are.
+            are served in the order of their claims, whoever made them.
         rng: for the jitter of cooldowns; needed with `health`.
         now: the time.
 

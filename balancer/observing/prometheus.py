@@ -136,8 +136,8 @@ class _Families:
         self._by_metric["wait_seconds"].add_metric(at, counts, waits.total_s)
 
 
-def scrape_of(*collectors: PrometheusCollector) -> Callable[[], tuple[bytes, str]]:
-    """Return what scrapes these collectors: the metrics, and their content type."""
+def scrape_of(*collectors: Any) -> Callable[[], tuple[bytes, str]]:
+    """Return what scrapes these collectors, which have a `collect`: the metrics, and their content type."""
     registry = CollectorRegistry()
     for each in collectors:
         registry.register(each)

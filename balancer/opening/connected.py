@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from balancer.settings.config import Config
     from balancer.settings.rules import RetrySettings
 
-__all__ = ["TOKEN_VARIABLE", "ConnectedPool", "ServerIdentity", "connected_as", "token_in"]
+__all__ = ["TOKEN_VARIABLE", "ConnectedPool", "ServerIdentity", "connected_as", "token_in", "trusting"]
 
 TOKEN_VARIABLE = "BALANCER_SERVE_TOKEN"
 
@@ -146,7 +146,7 @@ class ConnectedPool(Pool):
             url, token = seek()
             return address_of(url), token
 
-        tls = _tls(ca) if address.tls else None
+        tls = trusting(ca) if address.tls else None
         party = _Party(self.engine, self._seat, self._in)
         self._line = MemberConnection(address, tls, given, who, party, found if seek is not None else None)
         self._log = Log()
@@ -378,14 +378,16 @@ class _Admission:
 _ADMISSION = _Admission()
 
 
-def _tls(ca: "str | PathLike[str] | ssl.SSLContext | None") -> "ssl.SSLContext":
+def trusting(ca: "str | PathLike[str] | ssl.SSLContext | None", name: str = "ca") -> "ssl.SSLContext":
+    """Return the TLS context that trusts the certificate in a file; None: those of the system. Raises ConfigError."""
     import ssl
 
     if isinstance(ca, ssl.SSLContext):
         return ca
     try:
         return ssl.create_default_context(cafile=None if ca is None else str(Path(ca)))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"ca={str(ca)!r}: {error}; give a PEM file with the certificate that signed the server's"
-        ) from None
+    except ssl.SSLError:
+        why = "holds no certificate"
+    except OSError as error:
+        why = str(error.strerror)
+    raise ConfigError(f"{name} {ca}: {why}; give a PEM file with the certificate that signed the server's")

@@ -50,7 +50,7 @@ class Pool(BasePool):
         spill_after_s: a failover group (`Endpoint.group`) may be full for so many seconds before the next one is used.
             None: the next group is used only when the whole group is out of service.
         fairness: "holder": the slots are shared out between the holders that wait (`acquire(holder=...)`), by their
-            weights; of the calls of one holder the oldest is next. None: of all calls, whose they are.
+            weights; of the calls of one holder the oldest is next. None: of all calls, whoever made them.
         holders: with `fairness`, weights and bounds by the name of the holder. "*" is for each holder without an entry.
         retries: how `call` retries. None: the defaults.
         ttl_s: the longest time of a lease in seconds, unless its acquire gives another. Then the pool ends it, as

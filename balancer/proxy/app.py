@@ -9,7 +9,8 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final
@@ -18,6 +19,7 @@ from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.errors import ConfigError
 from balancer.hookspecs import HttpCall, Routes
+from balancer.opening.connected import trusting
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
 from balancer.proxy.client_body import KeptBytes
@@ -88,7 +90,7 @@ class ProxyServer:
         self._tenants = Tenants(settings.tenants)
         self._sessions = _sessions_of(settings.sessions)
         self._kept = KeptBytes(limits.kept_bytes, settings.kept_bytes)
-        self._tls: ssl.SSLContext | None = None
+        self._tls = None if settings.ca is None else trusting(settings.ca)
         self._deadline_s = math.inf if settings.deadline_s is None else settings.deadline_s
         self._plans = self._plans_within(self._deadline_s)
         self._labels: frozenset[str] = frozenset()
@@ -96,18 +98,17 @@ class ProxyServer:
         block = settings.prompt_block
         self._prompt_key = prompt_key() if block is None else prompt_key(_MOST_BLOCKS * block, block=block)
         self._prompt_tokens = prompt_tokens()
-        self.answers: dict[int, int] = {}
-        self.unmetered: dict[str, int] = {}
+        self.answers = Counter[int]()
+        self.unmetered = Counter[str]()
         self._redact = redact
         self._server: asyncio.Server | None = None
         self._clients: ClientConnections | None = None
         self._servers: Servers | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._scrape: Callable[[], tuple[bytes, str]] | None = None
         if not self._routes:
             for endpoint in pool.endpoints():
                 joined(endpoint.url, "/")
-        if settings.ca is not None:
-            self._tls = _context(settings.ca)
 
     # -- the server --------------------------------------------------------------------------------
 
@@ -125,15 +126,8 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, limits = asyncio.get_running_loop(), self._limits
-        self._clients = clients = ClientConnections(loop, limits, self._kept, self._answer, self._count)
-        self._servers = Servers(
-            self._tls,
-            connect_s=limits.connect_s,
-            first_byte_s=self._settings.first_byte_s,
-            silent_s=self._settings.silent_s,
-            keep_s=limits.keep_alive_s,
-            head_bytes=limits.head_bytes,
-        )
+        self._clients = clients = ClientConnections(limits, self._kept, self._answer, self.answers)
+        self._servers = Servers(self._tls, self._settings, limits)
         if tls is not None:
             tls.set_alpn_protocols(["http/1.1"])
         try:
@@ -150,7 +144,7 @@ class ProxyServer:
             await self._servers.close()
             raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
         if self._contact is not None:
-            self._contact.watch()
+            self._watching = loop.create_task(self._contact.watch())
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -162,8 +156,8 @@ class ProxyServer:
             await self._clients.stop(self._settings.grace_s if grace_s is None else grace_s)
         if self._servers is not None:
             await self._servers.close()
-        if self._contact is not None:
-            self._contact.stop()
+        if self._watching is not None:
+            self._watching.cancel()
 
     def admit(self, tenants: Sequence[TenantSettings]) -> None:
         """Replace the tenants. Requests under way go on. Raises ConfigError, and changes nothing."""
@@ -181,20 +175,13 @@ class ProxyServer:
 
     # -- a request ---------------------------------------------------------------------------------
 
-    def _count(self, status: int) -> None:
-        self.answers[status] = self.answers.get(status, 0) + 1
-
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
         if head.path == _HEALTH:
             self._tell_health(request)
             return
         tenant = self._tenants.of(head)
-        if tenant is None:
-            said = "the token is of no tenant" if self._tenants.names_one(head) else "this proxy needs a token"
-            why = f"{said}; send the header Authorization with Bearer and the token"
-            raise Refusal(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),))
-        if tenant.full:
+        if tenant.busy >= tenant.most:
             raise Refusal(429, f"{tenant.name} has as many requests under way as it may", "tenant_full", 1)
         request.holder = tenant.name
         tenant.busy += 1
@@ -253,7 +240,7 @@ class ProxyServer:
                 "balancer_proxy_unmetered counts further ones",
                 f" to {tenant}" if tenant else "",
             )
-        self.unmetered[tenant] = self.unmetered.get(tenant, 0) + 1
+        self.unmetered[tenant] += 1
 
     async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
         body = request.body.content
@@ -305,8 +292,7 @@ class ProxyServer:
                 tokens = self._prompt_tokens(body) if self._engine.has_quotas else None
                 model = _model_of(content) if known else None
                 labels = labels | {model} if model in known else labels
-        priority = 0 if tenant.settings is None else tenant.settings.priority
-        return LeaseRequest(labels=labels, key=said, tokens=tokens, holder=tenant.name, priority=priority)
+        return LeaseRequest(labels=labels, key=said, tokens=tokens, holder=tenant.name, priority=tenant.priority)
 
     def _known_labels(self) -> frozenset[str]:
         """Return the labels of all endpoints, read at most once a second."""
@@ -336,9 +322,26 @@ class ProxyServer:
         if not has("observe", "prometheus_client"):
             raise Refusal(501, "this proxy has no extra 'observe'; install it there", "no_extra")
         if self._scrape is None:
-            self._scrape = _scrape_of(self._pool, self)
+            from balancer.observing.prometheus import Collector, scrape_of
+
+            self._scrape = scrape_of(Collector(self._pool), self)
         body, kind = await asyncio.to_thread(self._scrape)
         request.answer(200, body, [(b"Content-Type", kind.encode())])
+
+    def collect(self) -> Iterator[Any]:
+        """Yield its own families for Prometheus."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        counts: dict[Any, int]
+        for counts, name, label, told in (
+            (self.answers, "answers", "status", "Answers to clients."),
+            (self.unmetered, "unmetered", "holder", "Answers without tokens, where these count."),
+        ):
+            family = CounterMetricFamily(f"balancer_proxy_{name}", told, labels=[label])
+            for value, count in sorted(counts.items()):
+                family.add_metric([str(value)], count)
+            yield family
+        yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", self.connections)
 
 
 _JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
@@ -365,36 +368,3 @@ def _model_of(content: bytes) -> str | None:
         return None
     model = said.get("model") if isinstance(said, dict) else None
     return model if isinstance(model, str) else None
-
-
-def _context(ca: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except ssl.SSLError:
-        why = "holds no certificate"
-    except OSError as error:
-        why = str(error.strerror)
-    raise ConfigError(f"ca: {ca}: {why}; give a PEM file with the certificate that signed the servers'")
-
-
-def _scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]:
-    """Return what makes the metrics of a pool and of its proxy, for Prometheus."""
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-    from prometheus_client.registry import Collector as AnyCollector
-
-    from balancer.observing.prometheus import Collector, scrape_of
-
-    class _ProxyCollector(AnyCollector):
-        def collect(self) -> Any:
-            counts: dict[Any, int]
-            for counts, name, label, told in (
-                (proxy.answers, "answers", "status", "Answers to clients."),
-                (proxy.unmetered, "unmetered", "holder", "Answers without tokens, where these count."),
-            ):
-                family = CounterMetricFamily(f"balancer_proxy_{name}", told, labels=[label])
-                for value, count in sorted(counts.items()):
-                    family.add_metric([str(value)], count)
-                yield family
-            yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", proxy.connections)
-
-    return scrape_of(Collector(pool), _ProxyCollector())

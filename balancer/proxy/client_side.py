@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of, probe_peer
 from balancer.proxy.client_body import ClientBody, KeptBytes, too_large
@@ -31,6 +33,7 @@ _LINGER_S: Final = 2.0
 _RESET: Final = struct.pack("ii", 1, 0)
 _END: Final = b"\r\n\r\n"
 _NO_BODY: Final = (204, 304)
+_UNREAD: Final = RequestHead("", "", CIMultiDictProxy(CIMultiDict()), "", "1.1", "", None, keeps=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +67,10 @@ class ClientConnections:
     """All connections of clients.
 
     Args:
-        loop: the event loop.
         limits: of each, and of all.
         kept: counts the bodies that are kept.
         handle: answers a request.
-        answered: is told the status of each answer.
+        answers: counts the answers, by status.
 
     Attributes:
         stopping: True once no connection is kept open for a further request.
@@ -76,18 +78,17 @@ class ClientConnections:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         limits: ConnectionLimits,
         kept: KeptBytes,
         handle: Callable[["ClientRequest"], Coroutine[Any, Any, None]],
-        answered: Callable[[int], None],
+        answers: Counter[int],
     ) -> None:
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.limits = limits
-        self.answered = answered
+        self.answers = answers
         self.stopping = False
         self.limit: ConnectionLimit[ClientConnection] = ConnectionLimit(limits.connections)
-        self.server = web.Server(self._serve, handler_cancellation=True)  # type: ignore[arg-type]  # see `_Sent`
+        self.server = web.Server(self._serve, handler_cancellation=True)  # type: ignore[arg-type]  # see `ClientRequest.prepare`
         self._kept = kept
         self._handle = handle
 
@@ -117,30 +118,27 @@ class ClientConnections:
         for each in self.limit:
             each.abort()
 
-    async def _serve(self, came: web.BaseRequest) -> "_Sent":
+    async def _serve(self, came: web.BaseRequest) -> "ClientRequest":
         """Answer a request."""
-        connection = came.protocol
+        connection, limits = came.protocol, self.limits
         assert isinstance(connection, ClientConnection)
         connection.begin()
-        limits = self.limits
+        request = ClientRequest(connection)
+        body = ClientBody(self._kept, came.content, limits.body_bytes, limits.body_s)
         try:
             head = request_head(came, limits.head_bytes)
             if head.length is not None and head.length > limits.body_bytes:
                 raise too_large(limits.body_bytes)
-        except Refusal as refusal:
-            return connection.refuse(refusal)
-        body = ClientBody(self._kept, came.content, limits.body_bytes, limits.body_s)
-        request = ClientRequest(connection, head, body)
-        try:
+            request.head, request.keeps, request.body = head, head.keeps, body
             await self._handle(request)
         except Exception as error:
-            told = refusal_for(error)
+            refusal = refusal_for(error)
             if not request.begun:
-                request.answer(told.status, told.content, told.headers)
+                request.refuse(refusal)
         finally:
             body.close()
             if request.begun:
-                self.answered(request.status)
+                self.answers[request.status] += 1
         return connection.finish(request)
 
 
@@ -197,20 +195,11 @@ class ClientConnection(web.RequestHandler):
         self._close_after(None)
         self.every.limit.serve(self)
 
-    def refuse(self, refusal: Refusal) -> "_Sent":
-        """Answer what is no request that can be served."""
-        self.begin()
-        self.every.answered(refusal.status)
-        framing = [dated(), (b"Content-Length", b"%d" % len(refusal.content)), (b"Connection", b"close")]
-        self.write(answer_head(refusal.status, b"", refusal.headers, framing) + refusal.content)
-        return _Sent(self, keeps=False, lingers=True)
-
-    def finish(self, request: "ClientRequest") -> "_Sent":
+    def finish(self, request: "ClientRequest") -> "ClientRequest":
         """Go on after a request."""
         self.serves = self._headed = False
         self._size = 0
-        keeps = request.ended and request.keeps and not self.every.stopping
-        if keeps:
+        if request.keep_alive:
             self.every.limit.wait(self, "head", self.network)
         if not request.ended and self.transport is not None:  # a client must not take a part of an answer for all of it
             if request.framed:
@@ -219,7 +208,7 @@ class ClientConnection(web.RequestHandler):
                 with suppress(OSError):
                     self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 self.abort()
-        return _Sent(self, keeps=keeps, lingers=not keeps and request.ended and not request.body.complete)
+        return request
 
     async def linger(self) -> None:
         """Read what the client still sends, for a while: else it might lose its answer."""
@@ -292,14 +281,22 @@ class ClientConnection(web.RequestHandler):
         why = str(message or "").partition("\n")[0].strip().rstrip(":")
         too_long = isinstance(exc, LineTooLong)
         wrong = Refusal(400, f"the request is no valid HTTP/1.1: {why}")
-        return self.refuse(_too_long(self.every.limits) if too_long else wrong)
+        return self._refuse(_too_long(self.every.limits) if too_long else wrong)
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _refuse(self, refusal: Refusal) -> "ClientRequest":
+        """Answer what is no request that can be served."""
+        self.begin()
+        self.every.answers[refusal.status] += 1
+        request = ClientRequest(self)
+        request.refuse(refusal)
+        return request
+
     def _end(self, refusal: Refusal) -> None:
         """Answer a head, of which nothing more is read, with an error."""
-        self.refuse(refusal)
-        self.every.loop.create_task(self.linger()).add_done_callback(lambda _: self.abort())
+        lingering = self._refuse(refusal).write_eof()
+        self.every.loop.create_task(lingering).add_done_callback(lambda _: self.abort())
 
     def _close_after(self, after_s: float | None, act: Callable[[], None] | None = None) -> None:
         """Do `act`, which closes the connection, after so many seconds. None: let it be open."""
@@ -326,11 +323,11 @@ class ClientConnection(web.RequestHandler):
 
 
 class ClientRequest:
-    """One request of a client, and the answer that it gets.
+    """One request of a client, and the answer that it gets, which is sent byte by byte as it comes.
 
     Attributes:
         connection: on which it came.
-        head: its head.
+        head: its head; `_UNREAD` of what is no request that can be served, which has no body either.
         body: its body.
         holder: the name of the client's tenant; "" at first.
         status: of its answer.
@@ -340,14 +337,14 @@ class ClientRequest:
         framed: whether a client sees that the answer is not whole, if the connection ends before its end.
     """
 
-    def __init__(self, connection: ClientConnection, head: RequestHead, body: ClientBody) -> None:
+    body: ClientBody
+
+    def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
-        self.head = head
-        self.body = body
+        self.head = _UNREAD
         self.holder = ""
         self.status = 0
-        self.begun = self.ended = self.framed = False
-        self.keeps = head.keeps
+        self.begun = self.ended = self.framed = self.keeps = False
         self._chunked = self._bodiless = False
 
     async def read_body(self) -> None:
@@ -410,6 +407,10 @@ class ClientRequest:
         self.begin(status, b"", [*headers, dated()], len(content), content)
         self.end()
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Send the proxy's own words."""
+        self.answer(refusal.status, refusal.content, refusal.headers)
+
     def upgrade(self, headers: Sequence[Header]) -> None:
         """Accept the upgrade to another protocol."""
         self.begun = self.ended = True
@@ -418,26 +419,20 @@ class ClientRequest:
         accepted = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
         self.connection.write(answer_head(101, b"", headers, accepted))
 
+    # -- asked by aiohttp, once it was sent --------------------------------------------------------
 
-class _Sent:
-    """What aiohttp asks of an answer. It was sent already, byte by byte as it came.
-
-    Attributes:
-        keep_alive: whether the connection may serve a further request.
-    """
-
-    def __init__(self, connection: ClientConnection, *, keeps: bool, lingers: bool) -> None:
-        self.keep_alive = keeps
-        self._connection = connection
-        self._lingers = lingers
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may serve a further request."""
+        return self.ended and self.keeps and not self.connection.every.stopping
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Do nothing: it was sent."""
+        """Do nothing."""
 
     async def write_eof(self) -> None:
-        """End it."""
-        if self._lingers:
-            await self._connection.linger()
+        """Let the client read the answer."""
+        if self.ended and not self.keep_alive and (self.head is _UNREAD or not self.body.complete):
+            await self.connection.linger()
 
 
 def _too_long(limits: ConnectionLimits) -> Refusal:

@@ -33,48 +33,34 @@ class PoolContact:
         self._patience_s = patience_s
         self._waiting: dict[ProxyExchange, asyncio.Timeout] = {}
         self._lost_s: float | None = None  # when there was no contact for the first time
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def trouble(self) -> str:
         """Why there is no contact now; "": there is."""
         return "" if self._pool.connected else self._pool.trouble
 
-    def watch(self) -> None:
-        """Begin to look, in the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._look())
-
-    def stop(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _look(self) -> None:
+    async def watch(self) -> None:
+        """Look again and again whether there is contact, and end what waits if there was none for too long."""
         while True:
-            self.look(asyncio.get_running_loop().time())
-            await asyncio.sleep(_LOOKS_S)
-
-    def look(self, now: float) -> None:
-        """Look whether there is contact, and end what waits if there was none for too long."""
-        trouble = self.trouble
-        if not trouble:
-            if self._lost_s is not None:
+            trouble, now = self.trouble, asyncio.get_running_loop().time()
+            if trouble and self._lost_s is None:
+                _log.warning("the server of the pool is lost: %s", trouble)
+                self._lost_s = now
+            elif not trouble and self._lost_s is not None:
                 _log.warning("the server of the pool is back")
-            self._lost_s = None
-            return
-        if self._lost_s is None:
-            _log.warning("the server of the pool is lost: %s", trouble)
-            self._lost_s = now
-        if now >= self._lost_s + self._patience_s:
-            for exchange, limit in self._waiting.items():
+                self._lost_s = None
+            for exchange, limit in self._waiting.items() if self._is_lost(now) else ():
                 if exchange.waits:
                     limit.reschedule(now)
+            await asyncio.sleep(_LOOKS_S)
 
     def check(self) -> None:
         """Raise NotConnected if there was no contact for too long."""
-        lost_s = self._lost_s
-        if lost_s is not None and asyncio.get_running_loop().time() >= lost_s + self._patience_s:
+        if self._is_lost(asyncio.get_running_loop().time()):
             raise self._error()
+
+    def _is_lost(self, now: float) -> bool:
+        return self._lost_s is not None and now >= self._lost_s + self._patience_s
 
     async def pass_on(self, exchange: ProxyExchange) -> None:
         """Carry out a request, as `ProxyExchange.pass_on`. Raises NotConnected if it waits without contact."""

@@ -22,7 +22,7 @@ from balancer.proxy.client_body import BodyGone
 from balancer.proxy.client_side import ClientRequest
 from balancer.proxy.heads import answer_headers, endpoint_head
 from balancer.proxy.refusals import Header
-from balancer.proxy.server_side import ClosedEarly, ServerAnswer, Servers
+from balancer.proxy.server_side import ServerAnswer, Servers
 from balancer.shells.driver import TaskDriver
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
@@ -132,15 +132,9 @@ class ProxyExchange(TaskDriver[_Begun]):
         """Send the request, and return its answer."""
         body = self._request.body
         url, headers = endpoint_head(self._head, self._sent, lease.endpoint)
-        while True:
-            sent = (body.kept or None) if body.complete else self._rest()
-            try:
-                return await self._servers.ask(self._head.method, url, headers, sent, self._sending)
-            except ClosedEarly as error:
-                # An idle connection that its server has just closed says nothing about the server.
-                may_resend = body.replays and (not self._rule.watches or not self._sending.begun)
-                if not (error.idle and may_resend):
-                    raise
+        sent = (body.kept or None) if body.complete else self._rest()
+        again = not self._rule.watches
+        return await self._servers.ask(self._head.method, url, headers, sent, self._sending, again=again)
 
     async def _rest(self) -> AsyncIterator[bytes]:
         try:

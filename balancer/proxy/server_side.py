@@ -14,19 +14,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from balancer.errors import EndpointError
+from balancer.proxy.client_side import ConnectionLimits
+from balancer.settings.proxy import ProxySettings
 from balancer.transports.resend import Sending
 
-__all__ = ["ClosedEarly", "ServerAnswer", "Servers"]
+__all__ = ["ServerAnswer", "Servers"]
 
 _OURS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # aiohttp would add them
-
-
-class ClosedEarly(EndpointError):
-    """The server closed the connection before an answer. Field: `idle`, whether it had been idle before."""
-
-    def __init__(self) -> None:
-        super().__init__("closed the connection without an answer")
-        self.idle = False
 
 
 class ServerAnswer:
@@ -86,33 +80,23 @@ class Servers:
 
     Args:
         tls: the context for servers of https://; None: that of the system.
-        connect_s, first_byte_s, silent_s, keep_s: limits in seconds: until a connection is there; until an answer
-            begins; for an answer to send nothing; for a connection to be idle.
-        head_bytes: limit of a line of the head of an answer.
+        settings: of `[proxy]`, for the time until an answer begins, and for an answer to send nothing.
+        limits: of connections.
     """
 
-    def __init__(
-        self,
-        tls: ssl.SSLContext | None,
-        *,
-        connect_s: float,
-        first_byte_s: float,
-        silent_s: float,
-        keep_s: float,
-        head_bytes: int,
-    ) -> None:
-        self._connect_s = connect_s
-        self._first_byte_s = first_byte_s
-        self._silent_s = silent_s
+    def __init__(self, tls: ssl.SSLContext | None, settings: ProxySettings, limits: ConnectionLimits) -> None:
+        self._connect_s = limits.connect_s
+        self._first_byte_s = settings.first_byte_s
+        self._silent_s = settings.silent_s
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, keepalive_timeout=keep_s, ssl=tls or True),
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=silent_s),
+            connector=_Connector(limit=0, keepalive_timeout=limits.keep_alive_s, ssl=tls or True),
+            timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect_s, sock_read=settings.silent_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_OURS,
             auto_decompress=False,
-            max_line_size=head_bytes,
-            max_field_size=head_bytes,
-            middlewares=(_once,),
+            max_line_size=limits.head_bytes,
+            max_field_size=limits.head_bytes,
+            middlewares=(_again_if_idle,),
         )
 
     async def ask(
@@ -122,13 +106,18 @@ class Servers:
         headers: CIMultiDict[str],
         body: bytes | AsyncIterator[bytes] | None,
         sending: Sending,
+        *,
+        again: bool,
     ) -> ServerAnswer:
-        """Send a request, and return its answer once its head is there. `sending` is told what was sent.
+        """Send a request, and return its answer once its head is there. Raises EndpointError, TimeoutError.
 
-        Raises EndpointError, TimeoutError. ClosedEarly of a connection that was idle says nothing about the server.
+        Args:
+            method, url, headers, body: of the request.
+            sending: is told what was sent.
+            again: whether the server may get the request twice, if it has just closed a connection that was idle.
         """
-        attempt = _Attempt(sending, whole=not isinstance(body, AsyncIterator))
-        _ATTEMPT.set(attempt)
+        whole = not isinstance(body, AsyncIterator)
+        _ATTEMPT.set(_Attempt(sending, whole, again and whole))
         try:
             async with asyncio.timeout(self._first_byte_s) as limit:
                 data = _paced(body, limit, self._first_byte_s) if isinstance(body, AsyncIterator) else body
@@ -145,9 +134,6 @@ class Servers:
             raise EndpointError(f"cannot connect: {error.os_error.strerror or error.os_error}") from None
         except aiohttp.ClientResponseError as error:
             raise EndpointError(f"sent no valid HTTP: {error.message.partition(chr(10))[0]}") from None
-        except ClosedEarly as error:
-            error.idle = attempt.idle
-            raise
         except (aiohttp.ClientError, OSError) as error:
             raise EndpointError(f"could not be asked: {type(error).__name__}") from None
         coding = response.headers.get("Transfer-Encoding", "chunked").strip().lower()
@@ -163,10 +149,18 @@ class Servers:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What is known of the current attempt: what was sent, and whether its connection had been idle."""
+    """What is known of an attempt.
+
+    Attributes:
+        sending: what was sent.
+        whole: whether all of the request is sent at once.
+        again: whether it may be sent again.
+        idle: whether its connection had been idle.
+    """
 
     sending: Sending
     whole: bool
+    again: bool
     idle: bool = False
 
 
@@ -194,14 +188,18 @@ class _Connector(aiohttp.TCPConnector):
         return found
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send a request once: aiohttp would ask a server that closes the connection again."""
-    try:
-        return await handler(request)
-    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        raise ClosedEarly from None
+async def _again_if_idle(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request again if its connection had been idle. Without this aiohttp would do so once, and always."""
+    while True:
+        try:
+            return await handler(request)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            # An idle connection that its server has just closed says nothing about the server.
+            attempt = _ATTEMPT.get()
+            if not (attempt.idle and attempt.again):
+                raise EndpointError("closed the connection without an answer") from None
 
 
 async def _paced(body: AsyncIterator[bytes], limit: asyncio.Timeout, within_s: float) -> AsyncIterator[bytes]:

@@ -5,18 +5,19 @@ nothing that somebody outside could use to guess a token.
 """
 
 import hashlib
+import math
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from balancer.errors import ConfigError
 from balancer.proxy.heads import RequestHead
+from balancer.proxy.refusals import Refusal
 from balancer.settings.proxy import TenantSettings, tenant_mistakes
 
-__all__ = ["TOKEN_HEADERS", "Tenant", "Tenants"]
+__all__ = ["Tenant", "Tenants"]
 
-TOKEN_HEADERS = ("authorization", "x-api-key", "api-key")
-"""Where a token may be: as OpenAI's, Anthropic's and Azure's clients send it."""
+_TOKEN_HEADERS = ("authorization", "x-api-key", "api-key")  # as OpenAI's, Anthropic's and Azure's clients send it
 
 
 @dataclass(slots=True, eq=False)
@@ -24,24 +25,15 @@ class Tenant:
     """Somebody who may send requests.
 
     Attributes:
-        settings: of the config.
+        name, priority, labels, most: as in `TenantSettings`; by default of everybody.
         busy: how many requests are under way or wait.
     """
 
-    settings: TenantSettings | None = None
+    name: str = ""
+    priority: int = 0
+    labels: frozenset[str] = frozenset()
+    most: float = math.inf
     busy: int = 0
-    labels: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def name(self) -> str:
-        """Its name; "" for everybody."""
-        return "" if self.settings is None else self.settings.name
-
-    @property
-    def full(self) -> bool:
-        """Whether it has as many requests under way as it may."""
-        most = None if self.settings is None else self.settings.most
-        return most is not None and self.busy >= most
 
 
 class Tenants:
@@ -65,21 +57,21 @@ class Tenants:
         self._key = secrets.token_bytes(32)
         self._by_digest: dict[bytes, Tenant] = {}
         for each in known:
-            tenant = old.get(each.name) or Tenant()
-            tenant.settings, tenant.labels = each, frozenset(each.labels)
+            tenant = old.get(each.name) or Tenant(each.name)
+            tenant.priority, tenant.labels, tenant.most = each.priority, frozenset(each.labels), each.most or math.inf
             self._by_digest[self._digest(each.token.get_secret_value().encode())] = tenant
         self._everybody = None if known else Tenant()
 
     @property
     def headers(self) -> frozenset[str]:
         """The headers that are not passed on, because they may have a token of the proxy."""
-        return frozenset() if self._everybody is not None else frozenset(TOKEN_HEADERS)
+        return frozenset() if self._everybody is not None else frozenset(_TOKEN_HEADERS)
 
-    def of(self, head: RequestHead) -> Tenant | None:
-        """Return who sends a request; None: nobody who may."""
+    def of(self, head: RequestHead) -> Tenant:
+        """Return who sends a request. Raises Refusal: nobody who may."""
         if self._everybody is not None:
             return self._everybody
-        for name in TOKEN_HEADERS:
+        for name in _TOKEN_HEADERS:
             said = head.headers.get(name)
             if said is None:
                 continue
@@ -90,11 +82,10 @@ class Tenants:
             found = self._by_digest.get(self._digest(said.strip().encode(errors="replace")))
             if found is not None:
                 return found
-        return None
-
-    def names_one(self, head: RequestHead) -> bool:
-        """Return whether a request has a header for a token, be it right or wrong."""
-        return any(name in head.headers for name in TOKEN_HEADERS)
+        shown = any(name in head.headers for name in _TOKEN_HEADERS)
+        said = "the token is of no tenant" if shown else "this proxy needs a token"
+        why = f"{said}; send the header Authorization with Bearer and the token"
+        raise Refusal(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),))
 
     def _digest(self, token: bytes) -> bytes:
         return hashlib.blake2b(token, key=self._key, digest_size=32).digest()

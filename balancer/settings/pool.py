@@ -27,7 +27,7 @@ class PoolSection(Settings):
         spill_after_s: seconds for which a failover group may be full before the next one is used; absent: any time.
         max_waiters: acquires that may wait at once; one more fails; absent: any number.
         fairness: "holder": the slots are shared out between the holders that wait, by the weights in `[holders]`;
-            absent: waiters are served in the order of their claims, whose they are.
+            absent: waiters are served in the order of their claims, whoever made them.
         seed: makes the strategy's random choices repeatable; absent: a random seed.
         connect: the server, as balancer://host:port or, over TLS, balancers://host:port. Then the server has the
             endpoints, the strategy and the rules. Absent: a pool of this process alone.

@@ -1,15 +1,14 @@
 """`[proxy]` of a config: how `balancer proxy` passes requests on, and who may send some."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from balancer.settings.tables import Settings
+from balancer.values.headers import token_mistake
 
 __all__ = ["ProxySettings", "SessionSettings", "TenantSettings", "tenant_mistakes"]
-
-_SHORTEST: Final = 16  # characters: a shorter token could be guessed
 
 _Bytes = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -111,11 +110,8 @@ def tenant_mistakes(tenants: Sequence[TenantSettings]) -> Iterator[str]:
     tokens: dict[str, int] = {}
     for number, each in enumerate(tenants):
         token = each.token.get_secret_value()
-        if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
-            yield (
-                f"tenants[{number}].token: it has {len(token)} characters; it must be at least {_SHORTEST} printable "
-                "ASCII characters without spaces, as `openssl rand -hex 16` makes them"
-            )
+        if mistake := token_mistake(token):
+            yield f"tenants[{number}].token: {mistake}"
         if (first := names.setdefault(each.name, number)) != number:
             yield f"tenants[{number}].name: tenants[{first}] has the same one; the names of tenants must differ"
         if (first := tokens.setdefault(token, number)) != number:

@@ -10,10 +10,11 @@ from typing import Any
 
 from balancer.errors import ConfigError
 
-__all__ = ["Headers", "checked_headers", "secrets_of"]
+__all__ = ["Headers", "checked_headers", "secrets_of", "token_mistake"]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")  # RFC 9110, without its obsolete parts
+_SHORTEST = 16  # characters of a token: a shorter one could be guessed
 
 
 class Headers(Mapping[str, str]):
@@ -65,3 +66,13 @@ def checked_headers(headers: Mapping[str, str], url: str) -> dict[str, str]:
 def secrets_of(headers: Mapping[str, str]) -> list[str]:
     """Return the values, and the part after the scheme ("Bearer ", "Basic ") of each."""
     return [text for value in headers.values() for text in (value, value.partition(" ")[2].strip()) if text]
+
+
+def token_mistake(token: str) -> str:
+    """Return why clients cannot have this token, in words that do not quote it; "": they can."""
+    if len(token) >= _SHORTEST and token.isascii() and token.isprintable() and " " not in token:
+        return ""
+    return (
+        f"the token has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII characters without "
+        "spaces, as `openssl rand -hex 16` makes them"
+    )

@@ -235,7 +235,7 @@ def test_others_than_this_machine_need_a_token(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="could connect without a token"):
         serve(config, registry, options(host="0.0.0.0", token=""))
     monkeypatch.setenv("BALANCER_SERVE_TOKEN", "short")
-    with pytest.raises(ConfigError, match="has 5 characters; it must have at least 16"):
+    with pytest.raises(ConfigError, match="has 5 characters; it must be at least 16"):
         token_of(None)
     with pytest.raises(ConfigError, match="--key is given without --cert"):
         tls_of(None, tmp_path / "key")

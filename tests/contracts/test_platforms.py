@@ -60,25 +60,6 @@ with Pool.connect(sys.argv[2]) as pool, ThreadPoolExecutor(4) as threads:
     assert list(threads.map(lambda n: pool.call(lambda lease: n), range(100))) == list(range(100))
 """
 
-_JUDGE = """
-from balancer.judge import Judge
-from balancer.program import Program
-judge = Judge(Pool([sys.argv[2]]))
-judged = judge.run(Program("python", "print(2 * int(input()))"), [("1\\n", "2\\n")])
-assert judged.score == 1.0, judged
-judge.close()
-"""
-
-_COMMANDS = """
-from balancer.__main__ import main
-for arguments in (["strategies"], ["init", "c.toml"], ["simulate", sys.argv[2], "--replications", "1", "--jobs", "1"]):
-    sys.argv[1:] = arguments
-    try:
-        main()
-    except SystemExit as end:
-        assert not end.code, (arguments, end.code)
-"""
-
 
 def _played(platform, code, *arguments, folder):
     script = folder / "play.py"

@@ -53,11 +53,6 @@ def _code():
     return [file for room in ("balancer", "strategies", "simulator") for file in sorted((ROOT / room).rglob("*.py"))]
 
 
-def _modules():
-    named = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in _code()]
-    return [name for name in named if not name.rpartition(".")[2].startswith("_")]
-
-
 # -- configuration ------------------------------------------------------------------------------------
 
 _SECTIONS = {

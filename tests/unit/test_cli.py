@@ -30,23 +30,17 @@ SECRET = "hunter2-and-more"
 # -- what goes well ------------------------------------------------------------------------------------
 
 
-def test_run_prints_a_summary_and_writes_a_report(balancer):
+def test_a_run_prints_a_summary_and_writes_a_report_where_the_command_line_says(balancer):
     package()
-    said = balancer("run", "c.toml", config=GOOD)
+    said = balancer("run", "c.toml", "--results", "other/place", "--strategy", "fifo", config=GOOD)
     assert said.code == 0
     assert "two" in said.out
-    assert "report: results/report.html" in said.out
-    summary = json.loads(Path("results/summary.json").read_text())
+    assert "report: other/place/report.html" in said.out
+    summary = json.loads(Path("other/place/summary.json").read_text())
     assert (summary["complete"], summary["unjudged"], summary["survivors"]) == (True, 0, ["two/wrong_answer/two.py"])
-    assert Path("results/report.html").read_text().startswith("<!")
-
-
-def test_results_and_strategy_of_the_command_line_win(balancer):
-    package()
-    said = balancer("run", "c.toml", "--results", "other/place", "--strategy", "least_in_flight", config=GOOD)
-    assert said.code == 0
+    assert summary["strategy"] == "fifo"
+    assert Path("other/place/report.html").read_text().startswith("<!")
     assert not Path("results").exists()
-    assert json.loads(Path("other/place/summary.json").read_text())["strategy"] == "least_in_flight"
 
 
 def test_check_says_what_would_run_and_runs_nothing(balancer):
@@ -68,22 +62,6 @@ def test_check_says_what_would_run_and_runs_nothing(balancer):
     ):
         assert words in said.out
     assert not Path("results").exists()
-
-
-def test_check_tells_of_an_endpoint_that_is_there_and_fails_every_run(balancer, registry):
-    def fails(program, stdin, files):
-        raise EndpointError("an internal error", endpoint="fake://2/")
-
-    def make(url, options):
-        return FakeExecutor(fails) if url == "fake://2/" else fake(url, options)
-
-    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), make, "in memory"), "tests")
-    package()
-    said = balancer("check", "c.toml", config='[[endpoints]]\nurl = "fake://{1..2}/"\n' + PIPELINE)
-    assert said.code == 3
-    assert "fake://1/ capacity 1, weight 1: answers" in said.out
-    assert "fake://2/ capacity 1, weight 1: DOES NOT ANSWER" in said.out
-    assert "endpoint fake://2/ does not answer: fake://2/: an internal error" in said.err
 
 
 def test_check_says_which_protections_are_in_force(balancer, monkeypatch):

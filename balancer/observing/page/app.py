@@ -53,7 +53,7 @@ class PageAnswers:
         admin: carries out changes.
         audit: gets a line for each change; None: the logger "balancer.audit", level INFO.
         redact: takes further secrets out of all that is said.
-        token: a request for a change must have it; "": no request may change anything.
+        token: a request for a change must have it; None: no request may change anything.
         scrape: the metrics for Prometheus; None: their client is not installed.
     """
 
@@ -62,7 +62,7 @@ class PageAnswers:
     admin: PoolAdmin
     audit: Callable[[str], object] | None
     redact: Callable[[str], str]
-    token: str
+    token: str | None
     scrape: Callable[[], tuple[bytes, str]] | None
 
     def app(self, hosts: frozenset[str]) -> Starlette:
@@ -110,7 +110,7 @@ class PageAnswers:
 
     async def _change(self, act: Callable[[Endpoint], str], request: Request) -> Response:
         """Do what a request with the token asks for, and write an audit line: when, who, what."""
-        if not self.token:
+        if self.token is None:
             raise HTTPException(403, "this page has no buttons; serve it with a token")
         if not shows_token(self.token, request.headers):
             raise HTTPException(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})

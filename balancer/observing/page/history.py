@@ -17,26 +17,34 @@ from balancer.core.readings import Snapshot
 from balancer.observing import WatchedPool
 from balancer.values.redaction import ShownNames
 
-__all__ = ["EVERY_S", "Drawers", "PageHistory", "standing"]
+__all__ = ["EVERY_S", "Drawers", "PageHistory", "mark_and_word", "standing"]
 
 EVERY_S: Final = 10.0
 _KEPT: Final = 360  # points: an hour
 _MOST_ENDPOINTS: Final = 2000  # of more endpoints only the sums are kept
 _OF_POOL: Final = ("waiting", "acquired", "failures", "overloads", "calls")
-_OUT: Final = {"ejected": "x", "spent": "x", "half_open": "t", "resting": "t"}
+_LETTERS: Final = {"drained": "d", "bad": "x", "trial": "t"}
 _UNREAD: Final = 3  # beats without a look, after which leases are not timed any more
 _SHOWN: Final = 20  # errors
 
 
-def standing(each: EndpointStats) -> str:
-    """Return an endpoint as one letter.
-
-    d: it drains. x: it is out of service. t: it rests, or is on trial. 0 to 9: the part of its slots in use, in ninths.
-    """
+def mark_and_word(each: EndpointStats) -> tuple[str, str]:
+    """Return how an endpoint stands: "ok", "trial", "bad" (out of service), "drained" or "none"; and in a word."""
     if each.state != "active":
-        return "d"
+        return "drained", each.state
+    if each.health in ("ejected", "spent"):
+        return "bad", each.health
+    if each.health == "half_open":
+        return "trial", "on trial"
+    if each.health == "resting" or each.spared:
+        return "trial", "would be ejected" if each.spared else "resting"
+    return ("ok", each.health.replace("_", " ")) if each.health else ("none", "not watched")
+
+
+def standing(each: EndpointStats) -> str:
+    """Return an endpoint as one letter: how it stands, or 0 to 9, the part of its slots in use, in ninths."""
     slots = each.limit or each.capacity
-    return _OUT.get(each.health) or str(min(9, math.ceil(9 * each.in_flight / slots)))
+    return _LETTERS.get(mark_and_word(each)[0]) or str(min(9, math.ceil(9 * each.in_flight / slots)))
 
 
 class _Past:

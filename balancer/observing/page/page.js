@@ -20,13 +20,6 @@ function span(s) {
 const gone = s => s < 1 ? "now" : span(s) + " ago";
 const percent = part => part == null ? NONE : part === 0 ? "0" : part < 0.001 ? "<0.1 %" : (100 * part).toFixed(part < 0.1 ? 1 : 0) + " %";
 const bare = name => name.replace(/^https?:\/\//, "").replace(/\/$/, "");
-function stand(e) { // [mark, word]
-  if (e.state !== "active") return ["drained", e.state];
-  if (e.health === "ejected" || e.health === "spent") return ["bad", e.health];
-  if (e.health === "half_open") return ["trial", "on trial"];
-  if (e.health === "resting" || e.spared) return ["trial", e.spared ? "would be ejected" : "resting"];
-  return e.health ? ["ok", e.health.replace("_", " ")] : ["none", "not watched"];
-}
 
 // -- what is remembered ------------------------------------------------------------------------------
 function remember(first) {
@@ -34,7 +27,7 @@ function remember(first) {
   const point = { at, live: true, used: 0, force: 0, waiting, acquired, failures, overloads, calls, p50: first ? null : p50, p99: first ? null : p99, ends: {} };
   for (const e of rows("endpoints")) {
     point.used += e.in_flight; point.force += e.limit;
-    point.ends[e.id] = [e.in_flight / (e.limit || e.capacity), stand(e)[0], e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
+    point.ends[e.id] = [e.in_flight / (e.limit || e.capacity), e.mark, e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
   }
   past.push(point);
   const old = past.findIndex(p => p.at > at - LIVE_S) - 1; // before that a point in ten seconds is kept
@@ -56,10 +49,10 @@ function recall(kept) { // the history of the server, before what this page has 
 const since = s => past.find(p => p.live && p.at >= at - s - 0.5); // the oldest within so many seconds
 function told(e) { // an endpoint with figures that need two instants
   const row = e.id, last = past.at(-1).ends[row], b = since(RATE_S), x = b.ends[row] ?? last, y = since(FAILED_S).ends[row] ?? last;
-  const ended = last[6] - x[6], calls = last[6] - y[6], part = n => calls > 0 ? (last[n] - y[n]) / calls : null, [mark, word] = stand(e);
-  const found = { ...e, row, mark, word, used: last[0], rate: at > b.at ? (last[2] - x[2]) / (at - b.at) : 0, hold: ended > 0 ? (last[5] - x[5]) / ended : null, failed: part(3), loaded: part(4) };
-  found.worst = { bad: 6, trial: 5 }[mark] ?? (found.failed > 0.05 ? 4 : found.failed ? 3 : found.loaded ? 2 : mark === "drained" ? 1 : 0);
-  found.health = word + (e.back_at_s == null ? "" : ", back in " + span(Math.max(1, Math.ceil(e.back_at_s - at))));
+  const ended = last[6] - x[6], calls = last[6] - y[6], part = n => calls > 0 ? (last[n] - y[n]) / calls : null;
+  const found = { ...e, row, used: last[0], rate: at > b.at ? (last[2] - x[2]) / (at - b.at) : 0, hold: ended > 0 ? (last[5] - x[5]) / ended : null, failed: part(3), loaded: part(4) };
+  found.worst = { bad: 6, trial: 5 }[e.mark] ?? (found.failed > 0.05 ? 4 : found.failed ? 3 : found.loaded ? 2 : e.mark === "drained" ? 1 : 0);
+  found.health = e.word + (e.back_at_s == null ? "" : ", back in " + span(Math.max(1, Math.ceil(e.back_at_s - at))));
   return found;
 }
 
@@ -249,7 +242,7 @@ function others() {
 }
 function show() {
   if (!past.length || document.hidden) return;
-  const name = one("page").name || "balancer", points = seen(), out = rows("endpoints").filter(e => stand(e)[0] === "bad").length;
+  const name = one("page").name || "balancer", points = seen(), out = rows("endpoints").filter(e => e.mark === "bad").length;
   say("name", name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
   say("strategy", `${one("pool").strategy} \u00b7 ${rows("endpoints").length} endpoints`);
   fill($("ranges"), [h("span", "range"), ...[[300, "5 min"], [900, "15 min"], [3600, "1 h"]].map(([s, text]) => h("button", { textContent: text, className: s === range ? "on" : "", onclick: () => { range = s; again(); } }))]);

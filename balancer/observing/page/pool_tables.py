@@ -29,7 +29,7 @@ from balancer.core.metrics import LeaseRow, WaitRow, WaitStats, figures_of
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
 from balancer.observing import WatchedPool
-from balancer.observing.page.history import PageHistory
+from balancer.observing.page.history import PageHistory, mark_and_word
 from balancer.values.redaction import ShownNames
 
 __all__ = [
@@ -263,6 +263,7 @@ class PoolTables:
                 "id": self.row(each.name),
                 "name": name,
                 "short": short,
+                **dict(zip(("mark", "word"), mark_and_word(each), strict=True)),
                 **_figures(each),
                 "spared": hide(each.spared),
                 "why_out": hide(each.why_out),

@@ -16,6 +16,7 @@ from balancer.observing import PoolAdmin, WatchedPool
 from balancer.observing.page.history import EVERY_S, Drawers
 from balancer.observing.page.pool_tables import Extra, ListMembers, PoolTables, RecentEvents, Tables
 from balancer.plugins.extras import has, require
+from balancer.values.headers import token_mistake
 from balancer.values.redaction import ShownNames
 from balancer.values.wording import why_not_listening
 
@@ -35,7 +36,6 @@ _log = logging.getLogger("balancer.page")
 
 _PATIENCE_S = 5.0
 TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
-_SHORTEST: Final = 16  # characters, so that it cannot be guessed
 _MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the process
 _TIMES: Final = (10.0, 10.0, 20.0)  # limits of each, see `HttpConnections`
 
@@ -157,10 +157,11 @@ def open_page(
     from balancer.observing.page.connections import HttpConnections, HttpServer, WatchedConnection
     from balancer.observing.page.guard import allowed_hosts
 
-    checked = _checked_token(token)
+    if token is not None and (mistake := token_mistake(token)):
+        raise ConfigError(f"token: {mistake}")
     names = ShownNames(redact)
     events = RecentEvents(names)
-    about = {"buttons": bool(checked), "name": names.without_secrets(contents.name)}
+    about = {"buttons": token is not None, "name": names.without_secrets(contents.name)}
 
     def further() -> Tables:
         return {"page": about, **contents.extra()}
@@ -173,7 +174,7 @@ def open_page(
 
         scrape = scrape_of(Collector(pool, redact=redact))
     admin = contents.admin or pool
-    answers = PageAnswers(tables, drawers, admin, contents.audit, redact or str, checked, scrape)
+    answers = PageAnswers(tables, drawers, admin, contents.audit, redact or str, token, scrape)
     connections = HttpConnections(_MOST_CONNECTIONS, _TIMES)
     config = uvicorn.Config(
         answers.app(allowed_hosts(host)),
@@ -198,19 +199,9 @@ def _listener_at(host: str, port: int) -> socket.socket:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
 
 
-def _checked_token(token: str | None, where: str = "token") -> str:
-    """Return the token, or "" for None (no buttons). Raises ConfigError, which does not quote the token."""
-    if token is None:
-        return ""
-    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(
-            f"{where}: the token has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
-            "characters without spaces, as `openssl rand -hex 16` makes them"
-        )
-    return token
-
-
 def token_of_environment() -> str | None:
     """Return the token in the environment, or None. Raises ConfigError."""
-    text = os.environ.get(TOKEN_VARIABLE, "").strip()
-    return _checked_token(text, TOKEN_VARIABLE) if text else None
+    token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
+    if token is not None and (mistake := token_mistake(token)):
+        raise ConfigError(f"{TOKEN_VARIABLE}: {mistake}")
+    return token

@@ -28,18 +28,9 @@ _EVERY_S: Final = 1.0
 _OVER_S: Final = 10.0  # rates are means over so many seconds
 _NEWS: Final = 5
 _HOLDERS: Final = 8
-_SPARED: Final = "would be ejected"
-_STYLES: Final = {
-    _SPARED: "yellow",
-    "ejected": "red",
-    "spent": "red",
-    "half_open": "yellow",
-    "resting": "yellow",
-    "draining": "dim",
-}
+_STYLES: Final = {"bad": "red", "trial": "yellow", "drained": "dim"}
 _OF_POOL: Final = {name: each.word for name, each in figures_of(PoolStats).items() if each.word}
 _OF_ENDPOINT: Final = {name: each.word for name, each in figures_of(EndpointStats).items() if each.word}
-_WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
 
 
 class LeaseRates:
@@ -174,12 +165,11 @@ def _table_of(
     for column in columns:
         table.add_column(_OF_ENDPOINT.get(column, column), justify="right", no_wrap=True)
     for each in endpoints:
-        word = each["state"] if each["state"] != "active" else _SPARED if each.get("spared") else each["health"]
         rate = past.rate(each["id"])
         figures = {"leases/s": NOTHING if rate is None else f"{rate:.1f}", **each}
         table.add_row(
             clean(each[name].removeprefix("http://")),
-            clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
+            clean(f"{each['word']}{_back(each, at_s)}", style=_STYLES.get(each["mark"], "")),
             clean(f"{each['in_flight']}/{each['limit']}"),
             *(clean(str(figures[column])) for column in columns),
         )

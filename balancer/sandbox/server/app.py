@@ -43,6 +43,7 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.run_code import About
 from balancer.sandbox.server.answer import StoppableExecutor, is_of_web_page
 from balancer.sandbox.server.handler import RunCodeHandler, ServerLoad, ServerSettings
+from balancer.values.headers import token_mistake
 
 __all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "build_app", "protocol_for", "serve", "token_from"]
 
@@ -53,7 +54,6 @@ _FEWEST_CONNECTIONS = 16
 # with Python's default of 5 ms, a run takes twice as long while there is much to read.
 _SWITCH_S = 0.0005
 TOKEN_VARIABLE = "BALANCER_SANDBOX_TOKEN"
-_SHORTEST = 16  # characters; a shorter one can be guessed
 
 
 def build_app(executor: StoppableExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
@@ -205,11 +205,8 @@ def token_from(file: Path | None, environment: Mapping[str, str] = os.environ) -
     if text is None:
         return ""
     token = text.strip()
-    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(
-            f"the token from {where} has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
-            "characters without spaces, as `openssl rand -hex 32` makes them"
-        )
+    if mistake := token_mistake(token):
+        raise ConfigError(f"{where}: {mistake}")
     return token
 
 

@@ -88,7 +88,7 @@ _SAME = [{"name": "a", "token": A}, {"name": "b", "token": B}]
 @pytest.mark.parametrize(
     ("tenants", "said"),
     [
-        *(([{"name": "a", "token": token}], r"tenants\[0\].token: it has \d+ characters")
+        *(([{"name": "a", "token": token}], r"tenants\[0\].token: the token has \d+ characters")
           for token in ("short", "with a space in it.", "é" * 20)),
         *(([_SAME[0], _SAME[1] | {key: _SAME[0][key]}], rf"tenants\[1\].{key}: .* must differ")
           for key in ("name", "token")),
@@ -112,7 +112,7 @@ def test_a_config_tells_mistakes_about_tenants_and_shows_no_token(tmp_path, monk
     assert sorted(line.removeprefix(f"{file}: ")[:32] for line in lines) == [
         "holders: they have no effect wit",
         "proxy.tenants[1].token: tenants[",
-        "proxy.tenants[2].token: it has 5",
+        "proxy.tenants[2].token: the toke",
         "proxy.tenants[3].token: ${NOT_SE",
         "proxy.tenants[4].token: ${NOT_SE",
     ]
@@ -126,27 +126,20 @@ def _chat(**said):
     return json.dumps(said).encode(), "/v1/chat/completions", "Content-Type: application/json\r\n"
 
 
-async def test_a_model_is_a_label():
+@pytest.mark.parametrize(("models", "asked"), [(True, [0, 4]), (False, [2, 2])])
+async def test_a_model_is_a_label(models, asked):
     servers = Server(answering(OK)), Server(answering(OK))
-    async with setting(*servers, labels=[frozenset({"llama"}), frozenset({"qwen"})]) as at:
-        for _ in range(3):
+    labels = [frozenset({"llama"}), frozenset({"qwen"})]
+    async with setting(*servers, labels=labels, proxied={"models": models}) as at:
+        for _ in range(4):
             assert (await at.post(*_chat(model="qwen"))).status == 200
-        assert [len(server.asked) for server in servers] == [0, 3]
+        assert [len(server.asked) for server in servers] == asked
         for model in ("unknown", 7, None):  # the servers know better
             assert (await at.post(*_chat(model=model))).status == 200
         assert (await at.post(b"[1", *_chat()[1:])).status == 200
         at.pool.drain(at.pool.endpoints()[1].name)
         answer = await at.post(*_chat(model="qwen"))
-        assert (answer.status, b"qwen" in answer.body) == (503, True)
-
-
-async def test_models_may_be_ignored():
-    servers = Server(answering(OK)), Server(answering(OK))
-    labels = [frozenset({"llama"}), frozenset({"qwen"})]
-    async with setting(*servers, labels=labels, proxied={"models": False}) as at:
-        for _ in range(4):
-            await at.post(*_chat(model="qwen"))
-        assert [len(server.asked) for server in servers] == [2, 2]
+        assert (answer.status, b"qwen" in answer.body) == ((503, True) if models else (200, False))
 
 
 @pytest.mark.parametrize("by_prompt", [False, True])
@@ -370,7 +363,7 @@ async def test_tenants_may_be_replaced_while_requests_are_under_way():
         await until(lambda: server.asked)
         new = "c" * 16
         for wrong in ([], [{"name": "ann", "token": "short"}]):
-            with pytest.raises(ConfigError, match=r"there are none any more|it has 5 characters"):
+            with pytest.raises(ConfigError, match=r"there are none any more|the token has 5 characters"):
                 at.proxy.admit(ProxySettings(tenants=wrong).tenants)
         at.proxy.admit(ProxySettings(tenants=[{"name": "ann", "token": new, "most": 1}]).tenants)
         assert (await at.get("/", f"X-Api-Key: {A}\r\n")).status == 401

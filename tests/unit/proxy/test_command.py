@@ -27,11 +27,11 @@ _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         ("[proxy]\nattempts = 2", "endpoints: there are none; list the servers, each with its url"),
         (
             '[[endpoints]]\nurl = "http://a/"\n[[proxy.tenants]]\nname = "a"\ntoken = "b"',
-            "proxy.tenants[0].token: it has 1",
+            "proxy.tenants[0].token: the token has 1",
         ),
         ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nroutes = ["x"]', "unknown route 'x'"),
         ('[[endpoints]]\nurl = "http://a/"\n[proxy.sessions]\nids = []', "nothing names a session"),
-        ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca: /none: No such file or directory"),
+        ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca /none: No such file or directory"),
     ],
 )
 def test_a_mistake_is_one_line(balancer, tmp_path, config, said):
