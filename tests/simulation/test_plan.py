@@ -71,7 +71,7 @@ def planned(source, **goal):
 def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(doubled):
     number = len(doubled.chosen.slots)
     assert len(doubled.nearest.slots) == number - 1
-    assert not doubled.does(doubled.nearest)
+    assert not doubled.nearest.does
     assert sum(each.value for each in doubled.chosen.forecast.share_of.values()) == pytest.approx(1.0, abs=0.05)
     grown = OPEN.changed(
         endpoints=[EndpointModel(url=f"http://{n}/", service=Exponential(mean_s=0.1)) for n in range(number)],
@@ -115,7 +115,7 @@ def test_a_scenario_with_bursts_will_do():
 
 def test_callers_are_asked_for_where_callers_are_missing_and_that_is_what_comes(closed):
     found = planned(closed, deadline_s=2.2)
-    assert not found.does(found.present)  # 90 calls of 0.1 s by two callers: 4.5 s
+    assert not found.present.does  # 90 calls of 0.1 s by two callers: 4.5 s
     assert found.present.forecast.figures["makespan_s"].value == pytest.approx(4.5, rel=0.1)
     answer = found.chosen
     assert answer.callers >= 5

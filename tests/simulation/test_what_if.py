@@ -8,8 +8,8 @@ import pytest
 from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario, WhatIf, check, predict
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.planning.goodness import goodness_of_fit
+from balancer_simulator.planning.planner import prediction_of, sure_below
 from balancer_simulator.planning.predict import recorded_figures
-from balancer_simulator.planning.predicted import prediction_of, sure_below
 from balancer_simulator.planning.what_if import scaled_arrivals
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -15,7 +15,7 @@ from pandas import DataFrame
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
-from balancer_simulator.planning.predicted import FAR, reach_of
+from balancer_simulator.planning.planner import FAR, reach_of
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.distributions import Floats

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandas import DataFrame, Series, concat
 
 from balancer.reporting.words import count, seconds
-from balancer_simulator.planning.predicted import Predicted
+from balancer_simulator.planning.planner import Predicted
 
 if TYPE_CHECKING:
     from balancer_simulator.planning.plan import PoolPlan, Setting
@@ -167,7 +167,7 @@ def _row(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
         "strategy": setting.strategy, "servers": len(setting.slots), "slots": sum(setting.slots.values()),
         "callers": setting.callers, "cost": setting.cost, found.goal.figure: figure and figure.value,
         "low": figure and figure.low, "high": figure and figure.high, "sure_s": setting.sure,
-        "lost": setting.forecast.mean("lost"), "does": found.does(setting),
+        "lost": setting.forecast.mean("lost"), "does": setting.does,
     }  # fmt: skip
 
 
@@ -177,13 +177,13 @@ def plan_data(found: "PoolPlan") -> dict[str, Any]:
     return {
         "verdict": plan_verdict(found),
         "goal": {name: value for name, value in asdict(found.goal).items() if value not in (None, math.inf)},
-        **{name: each and _data(found, each) for name, each in named.items()},
-        "tried": [_data(found, each) for each in found.tried],
+        **{name: each and _data(each) for name, each in named.items()},
+        "tried": [*map(_data, found.tried)],
         "remarks": list(found.remarks),
     }
 
 
-def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
+def _data(setting: "Setting") -> dict[str, Any]:
     return {
         "strategy": setting.strategy,
         "callers": setting.callers,
@@ -193,5 +193,5 @@ def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
         "figures": _plain(setting.forecast.figures),
         "shares": _plain(setting.forecast.share_of),
         "sure_s": setting.sure,
-        "does": found.does(setting),
+        "does": setting.does,
     }
