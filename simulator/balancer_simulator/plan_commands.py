@@ -146,10 +146,22 @@ def fit(
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
             _write(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
     if as_json:
-        data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
+        data = {
+            "off": [*held.lines()],
+            "fitted": found.data(),
+            "unknown": [*unknown(found)],
+            "figures": held.figures.drop(columns="off_by").to_dict("index"),
+        }
         print_json({**data, "scenario": out and str(out)})
         return
-    print(*held.lines(), *fit_lines(found), "", "in the trace, and in runs of the fitted scenario", held, sep="\n")
+    print(
+        *held.lines(),
+        *fit_lines(found),
+        "",
+        "in the trace, and in runs of the fit: seconds, and parts of one",
+        held,
+        sep="\n",
+    )
     _say_written(out)
 
 

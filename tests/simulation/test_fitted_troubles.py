@@ -192,7 +192,7 @@ def test_a_fit_that_is_off_is_said_first_and_nothing_is_planned_on_it():
     fit = fit_trace(Trace(attempts=attempts))
     first, *others = goodness_of_fit(fit).lines()
     assert first.startswith("THE FIT IS OFF")
-    assert any("the mean wait: 0.25 s in the trace, 0 s in runs of the fit (-100%)" in line for line in others)
-    with pytest.raises(ConfigError, match=r"the fit of the trace is off: the mean wait: 0\.25 s .*--anyway"):
+    assert any("the mean wait: 0.25 in the trace, 0 in runs of the fit (-100%)" in line for line in others)
+    with pytest.raises(ConfigError, match=r"the fit of the trace is off: the mean wait: 0\.25 in .*--anyway"):
         plan(fit, Goal(deadline_s=60.0), draws=5)
     assert plan(fit, Goal(deadline_s=60.0), draws=5, anyway=True).tried

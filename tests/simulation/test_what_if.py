@@ -50,7 +50,7 @@ def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(close
     assert now.recorded == then.recorded == recorded_figures(fit_trace(closed))
     for name, came in now.recorded.items():
         assert now.figures[name].value == pytest.approx(came, rel=0.25, abs=0.01), name
-    assert not any(each.is_off for each in goodness_of_fit(fit_trace(closed)).figures)
+    assert not goodness_of_fit(fit_trace(closed)).off()
     said = "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
     lines = str(replace(now, off=(said,))).splitlines()
     assert lines[1] == said
@@ -210,7 +210,7 @@ def test_fit_prints_what_it_found_and_writes_a_scenario(closed, tmp_path, comman
     code, said, _ = command("fit", path, "-o", str(out), "--json")
     found = json.loads(said)
     assert (code, found["off"], found["fitted"]["workload"]["workers"]) == (0, [], 6)
-    assert not any(each["off"] for each in found["figures"].values())
+    assert not any(each["is_off"] for each in found["figures"].values())
     assert "# Fitted to trace.jsonl." in out.read_text(encoding="utf-8")
     code, said, _ = command("fit", path)
     assert (code, "http://a/: a call takes" in said, "closed loop: 6 callers" in said) == (0, True, True)
