@@ -125,12 +125,9 @@ class Setting:
     def config(self) -> dict[str, Any]:
         """A config of a pool with this setting, as keys and values."""
         endpoints = [
-            {
-                "url": model.url, "capacity": model.capacity,
-                "weight": model.weight if model.weight != 1.0 else None, "labels": list(model.labels) or None,
-            }
+            {"url": model.url, "capacity": model.capacity, "weight": model.weight, "labels": list(model.labels)}
             for model in self.scenario.endpoints
-        ]  # fmt: skip
+        ]
         return {"pool": {"strategy": self.strategy}, "endpoints": endpoints}
 
 
