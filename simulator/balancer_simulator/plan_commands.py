@@ -8,6 +8,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -198,7 +199,6 @@ def predict(
         from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
         from balancer_simulator.planning.predict import predict as predicted
-        from balancer_simulator.planning.shown import prediction_data
         from balancer_simulator.planning.what_if import WhatIf
 
         change = WhatIf(
@@ -216,7 +216,7 @@ def predict(
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
-        print_json(prediction_data(found))
+        print_json(asdict(found))
     else:
         print(found)
 

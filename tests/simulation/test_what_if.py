@@ -230,8 +230,8 @@ def test_predict_prints_both_and_its_check_what_came(opened, tmp_path, command):
         "strategy = p2c", "http://a/ with 3 slots", "1 more like http://b/", "load x 1.3",
         "http://b/ 2 times as slow", "http://b/ gone after 5 s",
     ])  # fmt: skip
-    assert set(found["shares"]["today"]) == {"http://a/", "http://b/"}
-    assert set(found["changed"]) == set(found["today"]) >= {"sojourn_p99_s", "wait_p99_s", "lost"}
+    assert set(found["today_shares"]) == {"http://a/", "http://b/"}
+    assert set(found["figures"]) == set(found["today"]) >= {"sojourn_p99_s", "wait_p99_s", "lost"}
     assert found["today"]["lost"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     code, said, _ = command("predict", path, *few)
     assert (code, "sojourn_p99_s" in said, "changed" in said) == (0, True, False)

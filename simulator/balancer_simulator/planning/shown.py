@@ -13,7 +13,7 @@ from balancer_simulator.planning.planner import Predicted
 if TYPE_CHECKING:
     from balancer_simulator.planning.plan import PoolPlan, Setting
 
-__all__ = ["Prediction", "config_remarks", "plan_data", "plan_text", "plan_verdict", "prediction_data", "shown"]
+__all__ = ["Prediction", "config_remarks", "plan_data", "plan_text", "plan_verdict", "shown"]
 
 
 def shown(frame: DataFrame) -> str:
@@ -63,23 +63,6 @@ class Prediction:
             shares = _beside(self.recorded_shares, self.today_shares, self.shares if self.changes else {})
             parts += ["", "share of the calls, by endpoint", shares]
         return "\n".join(parts)
-
-
-def prediction_data(found: Prediction) -> dict[str, Any]:
-    """Return a prediction of a next run as plain data."""
-    return {
-        "changes": list(found.changes),
-        "draws": found.draws,
-        "recorded": found.recorded,
-        "today": _plain(found.today),
-        "changed": _plain(found.figures) if found.changes else None,
-        "shares": {
-            "recorded": found.recorded_shares, "today": _plain(found.today_shares),
-            "changed": _plain(found.shares) if found.changes else None,
-        },
-        "off": list(found.off),
-        "remarks": list(found.remarks),
-    }  # fmt: skip
 
 
 def _plain(figures: Mapping[str, Predicted]) -> dict[str, dict[str, float]]:
