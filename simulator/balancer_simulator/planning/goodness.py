@@ -60,7 +60,7 @@ class FitCheck:
     def __str__(self) -> str:
         """All figures as a table; those that are off come first."""
         found = self.figures.sort_values("is_off", ascending=False, kind="stable").drop(columns=["is_off", "of_waits"])
-        return str(found.to_string(float_format="{:.3g}".format))
+        return str(found.to_string(float_format="{:.3g}".format, formatters={"off_by": "{:+.0%}".format}))
 
 
 def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
@@ -68,7 +68,7 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
     many = min(_MOST_RUNS, max(_FEWEST_RUNS, _CALLS // max(1, len(fit.prepared.attempts))))
     scenario = fit.scenario(replications=many).changed(seed=seed)
     runs = [_spans(simulate_once(scenario, fit.policy, number)) for number in range(many)]
-    return FitCheck(DataFrame([*_calls(fit, runs), *_waits(fit, runs)]).set_index("figure"))
+    return FitCheck(DataFrame([*_calls(fit, runs), *_waits(fit, runs)]).set_index("figure").rename_axis(None))
 
 
 def _figure(name: str, measured: float, runs: Floats, least: float = 0.0, *, of_waits: bool = False) -> dict[str, Any]:
