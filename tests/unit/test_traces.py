@@ -17,10 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from balancer import ConfigError, Endpoint, Outcome, Pool
-from balancer.commands.app import make_app
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
 from balancer.errors import EndpointError, EndpointOverloaded, PoolClosed
@@ -30,11 +28,11 @@ from balancer.observing.traces.rows import data_of
 from balancer.observing.traces.summary import summary_lines, summary_of
 from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.store import Store
-from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from balancer.testing.clock import ManualClock
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
+from tests.unit.summarised import run
 
 
 @pytest.fixture
@@ -429,13 +427,6 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
 
 
 # -- the command ------------------------------------------------------------------------------------
-
-
-def run(*args: str) -> str:
-    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
-    if result.exception is not None:
-        raise result.exception
-    return result.output
 
 
 def test_one_backend_of_a_log_is_a_trace_by_itself(tmp_path):
