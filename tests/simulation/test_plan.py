@@ -105,6 +105,13 @@ def test_the_kind_with_the_lower_cost_for_its_work_is_bought():
         assert {url.split("-like-")[1] for url in found.chosen.made_up} == {f"{kind}/"}
 
 
+def test_no_more_requests_are_lost_than_today_by_a_quarter():
+    found = planned(OPEN.changed(max_waiters=0), p99_s=5.0, load=3.0)
+    assert found.present.sure < 5.0
+    assert found.present.forecast.mean("lost") > 2 * found.chosen.forecast.mean("lost")
+    assert not found.present.does
+
+
 def test_a_scenario_with_bursts_will_do():
     bursts = OPEN.changed(workload=OnOff(on_rate_per_s=20.0, on_s=1.0, off_s=1.0), horizon_s=20.0)
     assert planned(bursts, p99_s=2.0, load=1.5).chosen.sure <= 2.0

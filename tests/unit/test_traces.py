@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer import ConfigError, Endpoint, Outcome, Pool
+from balancer import AcquireTimeout, ConfigError, Endpoint, Outcome, Pool
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
 from balancer.errors import EndpointError, EndpointOverloaded, PoolClosed
@@ -104,6 +104,8 @@ def test_what_happens_besides_is_there_in_order(path):
         pool.drain("http://b/")
         pool.remove("http://c/")
         pool.set_strategy("fifo")
+        with pytest.raises(AcquireTimeout):
+            _ = [pool.acquire(timeout=0) for _ in range(3)]
     events = [(event.event, event.endpoint, event.value, event.name) for event in read_trace(path).events]
     assert events == [
         ("joined", "http://c/", 3, "k"),
@@ -112,6 +114,7 @@ def test_what_happens_besides_is_there_in_order(path):
         ("drained", "http://b/", None, None),
         ("left", "http://c/", None, None),
         ("strategy", None, None, "fifo"),
+        ("gave_up", None, 0.0, None),
     ]
 
 
