@@ -147,22 +147,11 @@ def fit(
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
             _write(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
     if as_json:
-        data = {
-            "off": [*held.lines()],
-            "fitted": found.data(),
-            "unknown": [*unknown(found)],
-            "figures": held.figures.drop(columns="off_by").to_dict("index"),
-        }
+        figures = held.figures.drop(columns="off_by").to_dict("index")
+        data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": figures}
         print_json({**data, "scenario": out and str(out)})
         return
-    print(
-        *held.lines(),
-        *fit_lines(found),
-        "",
-        "in the trace, and in runs of the fit: seconds, and parts of one",
-        held,
-        sep="\n",
-    )
+    print(*held.lines(), *fit_lines(found), "", held, sep="\n")
     _say_written(out)
 
 

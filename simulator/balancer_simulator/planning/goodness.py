@@ -60,7 +60,8 @@ class FitCheck:
     def __str__(self) -> str:
         """All figures as a table; those that are off come first."""
         found = self.figures.sort_values("is_off", ascending=False, kind="stable").drop(columns=["is_off", "of_waits"])
-        return str(found.to_string(float_format="{:.3g}".format, formatters={"off_by": "{:+.0%}".format}))
+        table = found.to_string(float_format="{:.3g}".format, formatters={"off_by": "{:+.0%}".format})
+        return f"in the trace, and in runs of the fit: seconds, and parts of one\n{table}"
 
 
 def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
