@@ -109,7 +109,7 @@ predicted.p99.plot.barh(xerr=errors, xlabel="99 in 100 requests take at most (s)
 # %%
 order = plan(fit, Goal(p99_s=P99_S, load=MORE, losing=LOSING), strategies=["least_in_flight"], draws=DRAWS, anyway=True)
 tried = DataFrame(
-    [{"servers": len(each.slots), "sure of (s)": each.sure, "does": order.does(each)} for each in order.tried]
+    [{"servers": len(each.slots), "sure of (s)": each.sure, "does": each.does} for each in order.tried]
 ).sort_values("servers")
 tried.set_index("servers").round(3)
 

@@ -8,13 +8,12 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from balancer.errors import ConfigError
-from balancer.observing.traces.files import Trace, of_another_program, read_trace, write_trace
+from balancer.observing.traces.files import Trace, begins_a_trace, of_another_program, read_trace, write_trace
 from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs, is_packed, lines_in
 from balancer.values.wording import did_you_mean
 
 __all__ = ["read_calls", "written"]
 
-_OWN: Final = (b'{"row"', b"SQLite format 3")  # how the files of `read_trace` begin
 _WITH_COLUMNS: Final = ("csv", "jsonl")
 _COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "[^"]*")*\n')
 _LOOKED_AT: Final = 2**16  # characters
@@ -83,11 +82,8 @@ def _check(source: str | None, log_format: str | None, columns: Sequence[str]) -
 def _beginning(path: Path) -> str:
     """Return the first characters of a log, or of what is packed in it; nothing of a trace, or of what is no file."""
     try:
-        if not path.is_file():
+        if not path.is_file() or begins_a_trace(path):
             return ""
-        with path.open("rb") as file:
-            if file.read(16).startswith(_OWN):
-                return ""
         text = ""
         for line in lines_in(path):
             text += f"{line[:_LOOKED_AT]}\n"

@@ -15,8 +15,8 @@ from balancer.plugins.extras import require
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
     from balancer_simulator.planning.plan import Goal, PoolPlan, plan
+    from balancer_simulator.planning.planner import Predicted
     from balancer_simulator.planning.predict import Check, check, predict
-    from balancer_simulator.planning.predicted import Predicted
     from balancer_simulator.planning.shown import Prediction
     from balancer_simulator.planning.what_if import WhatIf
     from balancer_simulator.run.engine import simulate_once
@@ -106,7 +106,7 @@ _HOMES = {
     "fitting.fit": "Fit fit_trace",
     "planning.plan": "Goal PoolPlan plan",
     "planning.predict": "Check check predict",
-    "planning.predicted": "Predicted",
+    "planning.planner": "Predicted",
     "planning.shown": "Prediction",
     "planning.what_if": "WhatIf",
     "run.engine": "simulate_once",

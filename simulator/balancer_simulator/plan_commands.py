@@ -8,6 +8,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -146,10 +147,11 @@ def fit(
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
             _write(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
     if as_json:
-        data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
+        figures = held.figures.drop(columns="off_by").to_dict("index")
+        data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": figures}
         print_json({**data, "scenario": out and str(out)})
         return
-    print(*held.lines(), *fit_lines(found), "", "in the trace, and in runs of the fitted scenario", held, sep="\n")
+    print(*held.lines(), *fit_lines(found), "", held, sep="\n")
     _say_written(out)
 
 
@@ -186,7 +188,6 @@ def predict(
         from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
         from balancer_simulator.planning.predict import predict as predicted
-        from balancer_simulator.planning.shown import prediction_data
         from balancer_simulator.planning.what_if import WhatIf
 
         change = WhatIf(
@@ -204,7 +205,7 @@ def predict(
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
-        print_json(prediction_data(found))
+        print_json(asdict(found))
     else:
         print(found)
 

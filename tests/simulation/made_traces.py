@@ -36,13 +36,7 @@ def made_trace(
         for number, span in enumerate(sorted(spans(record), key=lambda span: span.started_s))
     ]  # fmt: skip
     endpoints = [
-        {
-            "name": url,
-            "host": model.endpoint(url).host,
-            "capacity": model.capacity,
-            "weight": model.weight,
-            "labels": [],
-        }
+        {"name": url, "host": model.endpoint(url).host, "capacity": model.capacity, "weight": model.weight}
         for url, model in scenario.by_url.items()
     ]
     run = {"row": "run", "version": 1, "run": "made", "strategy": strategy, "endpoints": endpoints}

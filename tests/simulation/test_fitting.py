@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from balancer_simulator import EndpointModel, Exponential, Lognormal, Policy, Scenario, load_scenario, simulate_once
+from balancer_simulator import EndpointModel, Exponential, Lognormal, Scenario, load_scenario, simulate_once
 from balancer_simulator.fitting.callers import caller_pattern_of
 from balancer_simulator.fitting.calls import prepare_trace, until
 from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
@@ -15,7 +15,6 @@ from balancer_simulator.fitting.survival import quantile_means
 from balancer.errors import ConfigError
 from balancer.observing.traces import Attempt, Happening, Trace
 from tests.simulation.made_traces import imported, made_trace
-from tests.simulation.scenarios import spans
 
 
 def scenario(*endpoints, workers=12, calls=500, pause=None, **values):
@@ -105,22 +104,6 @@ def test_an_endpoint_with_few_calls_is_like_the_others():
     new = fit.scenario().by_url["http://new/"]
     assert (new.capacity, new.weight, new.labels) == (5, 2.0, ["big"])
     assert says(fit, "http://e2/: its own times: only 3 of its calls", "http://new/: everything")
-
-
-def test_kinds_have_times_of_their_own_and_a_run_of_the_fit_has_them():
-    own = {"http://fast/": {"short": 0.02, "long": 0.2}, "http://slow/": {"short": 0.04, "long": 0.6}}
-    endpoints = [
-        EndpointModel(url=url, capacity=3, services={kind: short(each) for kind, each in times.items()})
-        for url, times in own.items()
-    ]
-    kinds = [{"name": "short", "share": 3.0}, {"name": "long"}]
-    fit = fitted(*endpoints, calls=800, requests={"attempts": 1, "kinds": kinds}).scenario()
-    again = simulate_once(fit, Policy(strategy="least_in_flight"))
-    for url, times in own.items():
-        for kind, true_s in times.items():
-            found = [s.ended_s - s.started_s for s in spans(again) if (s.url, s.kind) == (url, kind)]
-            assert np.mean(found) == pytest.approx(true_s, rel=0.25), (url, kind)
-    assert {kind.name: kind.share / 800 for kind in fit.requests.kinds}["short"] == pytest.approx(0.75, abs=0.05)
 
 
 def test_a_timeout_of_callers_is_found_and_such_calls_count_as_longer():

@@ -71,7 +71,7 @@ def planned(source, **goal):
 def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(doubled):
     number = len(doubled.chosen.slots)
     assert len(doubled.nearest.slots) == number - 1
-    assert not doubled.does(doubled.nearest)
+    assert not doubled.nearest.does
     assert sum(each.value for each in doubled.chosen.forecast.share_of.values()) == pytest.approx(1.0, abs=0.05)
     grown = OPEN.changed(
         endpoints=[EndpointModel(url=f"http://{n}/", service=Exponential(mean_s=0.1)) for n in range(number)],
@@ -105,6 +105,13 @@ def test_the_kind_with_the_lower_cost_for_its_work_is_bought():
         assert {url.split("-like-")[1] for url in found.chosen.made_up} == {f"{kind}/"}
 
 
+def test_no_more_requests_are_lost_than_today_by_a_quarter():
+    found = planned(OPEN.changed(max_waiters=0), p99_s=5.0, load=3.0)
+    assert found.present.sure < 5.0
+    assert found.present.forecast.mean("lost") > 2 * found.chosen.forecast.mean("lost")
+    assert not found.present.does
+
+
 def test_a_scenario_with_bursts_will_do():
     bursts = OPEN.changed(workload=OnOff(on_rate_per_s=20.0, on_s=1.0, off_s=1.0), horizon_s=20.0)
     assert planned(bursts, p99_s=2.0, load=1.5).chosen.sure <= 2.0
@@ -115,7 +122,7 @@ def test_a_scenario_with_bursts_will_do():
 
 def test_callers_are_asked_for_where_callers_are_missing_and_that_is_what_comes(closed):
     found = planned(closed, deadline_s=2.2)
-    assert not found.does(found.present)  # 90 calls of 0.1 s by two callers: 4.5 s
+    assert not found.present.does  # 90 calls of 0.1 s by two callers: 4.5 s
     assert found.present.forecast.figures["makespan_s"].value == pytest.approx(4.5, rel=0.1)
     answer = found.chosen
     assert answer.callers >= 5

@@ -83,7 +83,8 @@ def test_a_run_is_fitted_as_a_batch_that_takes_as_long():
     workload = fit.scenario().workload
     assert isinstance(workload, Batch)
     assert (workload.samples, workload.samples_at_once) == (10, 2)
-    took = next(each for each in goodness_of_fit(fit).figures if each.name == "the run takes")
+    assert {each.name: each.share for each in fit.scenario().requests.kinds} == {"inputs": 60, "verdicts": 120}
+    took = goodness_of_fit(fit).figures.loc["the run takes"]
     assert took.measured == pytest.approx(max(each.ended_s for each in whole.attempts) - LATE_S, rel=0.01)
     assert took.fitted == pytest.approx(took.measured, rel=0.12)  # the first problems are late in the fit
     assert any(line.startswith("a pipeline: 10 problems, 2 at once, through 2 stages") for line in fit_lines(fit))

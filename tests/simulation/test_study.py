@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 import pytest
+from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.workload import Batch, Closed, Stage
@@ -13,6 +14,7 @@ from scipy import stats
 
 from balancer.errors import ConfigError
 from tests.registered import NAMES
+from tests.simulation.printed import printed
 from tests.simulation.scenarios import arriving, endpoint
 
 _WORK = {"kind": "exponential", "mean_s": 1.0}
@@ -59,17 +61,19 @@ def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything():
     assert [policy.strategy for policy in all_policies()] == [*NAMES, *BASELINES]
 
 
-def test_progress_is_told_after_each_run_and_loads_are_run_as_well():
+def test_progress_is_told_before_the_first_run_and_after_each_and_loads_are_run_as_well():
     told: list[tuple[int, int]] = []
     study = run_study(
         scenario(loads=[0.2, 0.5], replications=2, warmup_s=0.0),
         ["fifo", "p2c"],
         progress=lambda *done: told.append(done),
     )
-    assert told == [(number, 12) for number in range(1, 13)]
+    assert told == [(number, 12) for number in range(13)]
     assert {load: list(table) for load, table in study.curves.items()} == {0.2: ["fifo", "p2c"], 0.5: ["fifo", "p2c"]}
     low, high = (sum(record.metrics["utilisation"] for record in study.curves[load]["fifo"]) / 2 for load in (0.2, 0.5))
     assert high > 1.5 * low
+    shown = printed(study, print_study).partition(", by load")[2].split()
+    assert (shown[:3], "0.2" in shown, "0.5" in shown) == (["load", "fifo", "p2c"], True, True)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario, WhatIf, check, predict
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.planning.goodness import goodness_of_fit
+from balancer_simulator.planning.planner import prediction_of, sure_below
 from balancer_simulator.planning.predict import recorded_figures
-from balancer_simulator.planning.predicted import prediction_of, sure_below
 from balancer_simulator.planning.what_if import scaled_arrivals
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +50,7 @@ def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(close
     assert now.recorded == then.recorded == recorded_figures(fit_trace(closed))
     for name, came in now.recorded.items():
         assert now.figures[name].value == pytest.approx(came, rel=0.25, abs=0.01), name
-    assert not any(each.is_off for each in goodness_of_fit(fit_trace(closed)).figures)
+    assert not goodness_of_fit(fit_trace(closed)).off()
     said = "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
     lines = str(replace(now, off=(said,))).splitlines()
     assert lines[1] == said
@@ -210,7 +210,7 @@ def test_fit_prints_what_it_found_and_writes_a_scenario(closed, tmp_path, comman
     code, said, _ = command("fit", path, "-o", str(out), "--json")
     found = json.loads(said)
     assert (code, found["off"], found["fitted"]["workload"]["workers"]) == (0, [], 6)
-    assert not any(each["off"] for each in found["figures"].values())
+    assert not any(each["is_off"] for each in found["figures"].values())
     assert "# Fitted to trace.jsonl." in out.read_text(encoding="utf-8")
     code, said, _ = command("fit", path)
     assert (code, "http://a/: a call takes" in said, "closed loop: 6 callers" in said) == (0, True, True)
@@ -230,8 +230,8 @@ def test_predict_prints_both_and_its_check_what_came(opened, tmp_path, command):
         "strategy = p2c", "http://a/ with 3 slots", "1 more like http://b/", "load x 1.3",
         "http://b/ 2 times as slow", "http://b/ gone after 5 s",
     ])  # fmt: skip
-    assert set(found["shares"]["today"]) == {"http://a/", "http://b/"}
-    assert set(found["changed"]) == set(found["today"]) >= {"sojourn_p99_s", "wait_p99_s", "lost"}
+    assert set(found["today_shares"]) == {"http://a/", "http://b/"}
+    assert set(found["figures"]) == set(found["today"]) >= {"sojourn_p99_s", "wait_p99_s", "lost"}
     assert found["today"]["lost"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     code, said, _ = command("predict", path, *few)
     assert (code, "sojourn_p99_s" in said, "changed" in said) == (0, True, False)

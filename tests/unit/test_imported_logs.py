@@ -13,15 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from balancer.commands.app import make_app
 from balancer.errors import ConfigError
 from balancer.observing.traces import read_trace
 from balancer.observing.traces.importers import FORMATS, LogOptions, import_logs
 from balancer.observing.traces.log_lines import instant_of, shown_line
 from balancer.observing.traces.rows import mistake_in
-from balancer.plugins.registry import default_registry
+from tests.unit.summarised import run
 
 LOGS = Path(__file__).parents[1] / "logs"
 SECRET = "SECRET"
@@ -43,13 +41,6 @@ def of(path, source=None, zone="UTC", **options):
     log = import_logs([path], source, LogOptions(zone=ZoneInfo(zone), **options))
     assert log is not None
     return log
-
-
-def run(*args: str) -> str:
-    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
-    if result.exception is not None:
-        raise result.exception
-    return result.output
 
 
 # -- every format ----------------------------------------------------------------------------------

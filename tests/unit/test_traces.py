@@ -17,10 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from balancer import ConfigError, Endpoint, Outcome, Pool
-from balancer.commands.app import make_app
+from balancer import AcquireTimeout, ConfigError, Endpoint, Outcome, Pool
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
 from balancer.errors import EndpointError, EndpointOverloaded, PoolClosed
@@ -30,11 +28,11 @@ from balancer.observing.traces.rows import data_of
 from balancer.observing.traces.summary import summary_lines, summary_of
 from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.store import Store
-from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from balancer.testing.clock import ManualClock
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
+from tests.unit.summarised import run
 
 
 @pytest.fixture
@@ -106,6 +104,8 @@ def test_what_happens_besides_is_there_in_order(path):
         pool.drain("http://b/")
         pool.remove("http://c/")
         pool.set_strategy("fifo")
+        with pytest.raises(AcquireTimeout):
+            _ = [pool.acquire(timeout=0) for _ in range(3)]
     events = [(event.event, event.endpoint, event.value, event.name) for event in read_trace(path).events]
     assert events == [
         ("joined", "http://c/", 3, "k"),
@@ -114,6 +114,7 @@ def test_what_happens_besides_is_there_in_order(path):
         ("drained", "http://b/", None, None),
         ("left", "http://c/", None, None),
         ("strategy", None, None, "fifo"),
+        ("gave_up", None, 0.0, None),
     ]
 
 
@@ -365,16 +366,13 @@ def test_half_a_line_is_left_out_and_said_and_so_is_what_a_later_version_adds(pa
     with pool_of(ManualClock()).trace(path):  # the next run begins a line of its own
         pass
     assert len(read_trace(path).runs) == 1
-    assert any("incomplete line" in line for line in summary_lines(summary_of(found)))
-
-
-def test_a_summary_counts_open_calls_apart():
-    rows = [a_row(), a_row(attempt=2, ended_s=2.0), a_row(attempt=3, ended_s=900.0, open=True)]
-    found = summary_of(Trace(attempts=rows))
-    assert (found["attempts"], found["open"]) == (3, 1)
-    assert found["held_s"] == {"mean": 1.5, "p50": 1.0, "p99": 2.0, "most": 2.0}
-    assert found["endpoints"]["a"]["attempts"] == 3
-    assert any("1 open" in line for line in summary_lines(found))
+    found.attempts += [a_row(attempt=2, ended_s=2.0), a_row(attempt=3, ended_s=900.0, open=True)]
+    summary = summary_of(found)
+    assert (summary["attempts"], summary["open"]) == (3, 1)
+    assert summary["endpoints"]["a"]["held_s"] == {"mean": 1.5, "p50": 1.0, "p99": 2.0, "most": 2.0}
+    said = "\n".join(summary_lines(summary))
+    assert "incomplete line" in said
+    assert "1 open" in said
 
 
 # -- other files ------------------------------------------------------------------------------------
@@ -407,19 +405,8 @@ def test_every_kind_of_file_has_all_of_it(tmp_path, name):
     assert read_trace(tmp_path / name) == trace
     run(str(tmp_path / name), "--out", str(tmp_path / "again.jsonl"))
     assert read_trace(tmp_path / "again.jsonl") == trace
-
-
-def test_other_files_of_these_kinds_are_no_traces(tmp_path):
-    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as db, db:
-        db.execute("CREATE TABLE spans (a)")
-    with pytest.raises(ConfigError, match=r"old\.sqlite: holds no trace: no such table: trace_runs; the database of a"):
-        read_trace(tmp_path / "old.sqlite")
-
-
-def test_a_trace_is_not_written_over_itself(tmp_path):
-    write_trace(a_whole_trace(), tmp_path / "t.jsonl")
     with pytest.raises(ConfigError, match="is the input file; choose another path"):
-        run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.jsonl"))
+        run(str(tmp_path / name), "--out", str(tmp_path / name))
 
 
 def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
@@ -431,7 +418,7 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
         with store.log.transaction():
             pass  # the writer waits for its turn
         trace.close()
-    found = read_trace(tmp_path / "r" / "run.sqlite")
+    found = read_trace(tmp_path / "r")
     assert [each.task for each in found.attempts] == ["one"]
     assert [each.event for each in found.events] == ["drained"]
     assert found.ended == {trace.run}
@@ -443,24 +430,6 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
 
 
 # -- the command ------------------------------------------------------------------------------------
-
-
-def run(*args: str) -> str:
-    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
-    if result.exception is not None:
-        raise result.exception
-    return result.output
-
-
-def test_a_database_that_cannot_be_opened_is_to_be_copied(tmp_path, monkeypatch):
-    def connect(*_, **options):
-        assert options == {"uri": True}
-        raise sqlite3.OperationalError("attempt to write a readonly database")
-
-    as_tables(a_whole_trace(), tmp_path / "t.sqlite")
-    monkeypatch.setattr(sqlite3, "connect", connect)
-    with pytest.raises(ConfigError, match=r"t\.sqlite: cannot be read: attempt to write a readonly .* copy it and"):
-        read_trace(tmp_path / "t.sqlite")
 
 
 def test_one_backend_of_a_log_is_a_trace_by_itself(tmp_path):
@@ -532,30 +501,37 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
         read_trace(tmp_path / "t")
 
 
-@pytest.mark.parametrize("facts", ["{", b"\xff", "[]"])
-def test_facts_of_a_database_that_are_none_are_refused(tmp_path, facts):
-    with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
-        db.executescript(SCHEMA)
-        db.execute("INSERT INTO trace_runs VALUES ('r', ?, NULL)", (facts,))
-    with pytest.raises(ConfigError, match=r"t\.sqlite: trace_runs: found b?'.*, which is not a JSON object"):
-        read_trace(tmp_path / "t.sqlite")
-
-
-def test_a_view_is_no_table_of_a_trace(tmp_path):
-    as_tables(a_whole_trace(), tmp_path / "t.sqlite")
-    with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
-        db.executescript("DROP TABLE trace_events; CREATE VIEW trace_events AS SELECT 1")
-    with pytest.raises(ConfigError, match=r"t\.sqlite: trace_events is a view; a trace has tables only$"):
-        read_trace(tmp_path / "t.sqlite")
-
-
-def test_of_a_results_folder_the_database_is_read(tmp_path):
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("", r"holds no trace: no such table: trace_runs; the database of a"),
+        (
+            f"{SCHEMA} INSERT INTO trace_runs VALUES ('r', '{{', NULL)",
+            r"trace_runs: found '{', which is not a JSON o",
+        ),
+        (
+            f"{SCHEMA} INSERT INTO trace_runs VALUES ('r', x'ff', NULL)",
+            r"trace_runs: found b'.*, which is not a JSON",
+        ),
+        (f"{SCHEMA} DROP TABLE trace_events; CREATE VIEW trace_events AS SELECT 1", r"trace_events is a view; a trace"),
+    ],
+    ids=itertools.count(),
+)
+def test_a_database_that_holds_anything_is_refused_with_what_is_wrong(tmp_path, script, said):
     with pytest.raises(ConfigError, match=r"is a folder without the run\.sqlite of a run; give the file of a trace"):
         read_trace(tmp_path)
-    db = sqlite3.connect(tmp_path / "run.sqlite")
-    db.executescript(SCHEMA)
-    insert_rows(db, [data_of(a_row())])
-    db.commit()
-    db.close()
-    assert len(read_trace(tmp_path).attempts) == 1
-    assert "1 calls" in run(str(tmp_path))
+    with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db, db:
+        db.executescript(f"CREATE TABLE spans (a); {script}")
+    with pytest.raises(ConfigError, match=rf"run\.sqlite: {said}"):
+        read_trace(tmp_path)
+
+
+def test_a_database_that_cannot_be_opened_is_to_be_copied(tmp_path, monkeypatch):
+    def connect(*_, **options):
+        assert options == {"uri": True}
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    as_tables(a_whole_trace(), tmp_path / "t.sqlite")
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(ConfigError, match=r"t\.sqlite: cannot be read: attempt to write a readonly .* copy it and"):
+        read_trace(tmp_path / "t.sqlite")

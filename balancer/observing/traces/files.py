@@ -34,6 +34,7 @@ __all__ = [
     "LineFile",
     "Sink",
     "Trace",
+    "begins_a_trace",
     "cannot_be_written",
     "of_another_program",
     "read_trace",
@@ -125,6 +126,12 @@ def _rows_in(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dic
         return
     for number, data in enumerate(tables.table_rows(path), start=1):
         yield f"{path}: row {number}", data
+
+
+def begins_a_trace(path: str | PathLike[str]) -> bool:
+    """Return whether a file looks like a trace. Raises OSError, or ValueError for a path with a NUL."""
+    with open(path, "rb") as file:
+        return file.read(16).startswith((b'{"row"', tables.MAGIC))
 
 
 def _beginning(path: str | PathLike[str]) -> bytes:

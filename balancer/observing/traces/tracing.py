@@ -61,6 +61,10 @@ _NAMES: Final[dict[type[Event], str]] = {
     Retried: "retried", Hedged: "hedged", TimedOut: "gave_up",
 }  # fmt: skip
 
+_VALUES: Final[dict[type[Event], str]] = {
+    TimedOut: "waited_s", LimitChanged: "limit", Ejected: "for_s", Rested: "for_s",
+}  # fmt: skip
+
 
 class TraceWriter(AbstractContextManager["TraceWriter"]):
     """An observer that writes a trace, until `close` or the end of a `with` block.
@@ -250,22 +254,17 @@ class TraceWriter(AbstractContextManager["TraceWriter"]):
 
     def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterator[dict[str, Any]]:
         name: str | None = getattr(event, "endpoint", None)
-        shown, value, words = None if name is None else self._shown(name), None, None
+        shown, words = None if name is None else self._shown(name), None
+        value = amount_of(getattr(event, _VALUES.get(type(event), ""), None))
         match event:
-            case TimedOut():
-                value = event.waited_s
             case StrategyChanged():
                 words = event.strategy
-            case LimitChanged():
-                value = event.limit
             case Added() if endpoint is not None:
                 value, words = endpoint.capacity, endpoint.host
             case Ejected():
-                value, words = amount_of(event.for_s), self._redact(event.why)
+                words = self._redact(event.why)
             case Spared():
                 words = self._redact(f"{event.why}, but {event.but}")
-            case Rested():
-                value = amount_of(event.for_s)
         yield data_of(Happening(self.run, event.at_s, _NAMES[type(event)], shown, value, text_of(words) or None))
         if name is not None and endpoint is not None and self._capacities.get(name) != endpoint.capacity:
             self._capacities[name] = endpoint.capacity

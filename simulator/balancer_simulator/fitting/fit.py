@@ -4,7 +4,7 @@ A fit can be drawn again, from its calls resampled in blocks: such scenarios var
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -89,9 +89,9 @@ class Fit:
         """
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
         times = times_of(samples, range(len(self.prepared.kinds)), _VALUES) if draw else self.times
-        requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds()}
-        if self.prepared.timeout_s is not None:
-            requests["call_timeout_s"] = self.prepared.timeout_s
+        requests = {
+            "attempts": self.attempts, "kinds": [*self._kinds()], "call_timeout_s": self.prepared.timeout_s,
+        }  # fmt: skip
         asked = dict(workload or self.workload(draw))
         endpoints, cores = [], dict(self.cores)
         for member in self.members:
@@ -108,7 +108,7 @@ class Fit:
             "name": name,
             "horizon_s": horizon_s or self._horizon_s(asked),
             "replications": replications,
-            **({"policies": [self.strategy]} if self.strategy else {}),
+            "policies": [self.strategy] if self.strategy else [],
             "workload": asked,
             "requests": requests,
             "hosts": {host: {"cores": count} for host, count in cores.items()},
@@ -168,21 +168,16 @@ class Fit:
         """The policy of a simulation of the fit: the strategy of the trace; if unknown, what its order looks like."""
         return Policy(strategy=self.strategy or ("round_robin" if self.takes_turns else _DEFAULT))
 
-    def _kinds(self) -> list[dict[str, Any]]:
+    def _kinds(self) -> Iterator[dict[str, Any]]:
         offered = {label for member in self.members for label in member.labels}
         waits = [each.value for each in self.prepared.trace.events if each.event == "gave_up" and each.value]
-        found = []
         for kind in self.prepared.kinds:
             mine = [each for each in self.prepared.attempts if (each.kind or "all") == kind]
-            data: dict[str, Any] = {"name": kind, "share": float(len(mine))}
-            if labels := [label for label in kind.split("+") if label in offered]:
-                data["labels"] = labels
-            if (slots := int(np.median([each.slots for each in mine]))) > 1:
-                data["slots"] = slots
-            if waits:
-                data["acquire_timeout_s"] = float(np.median(waits))
-            found.append(data)
-        return found
+            yield {
+                "name": kind, "share": float(len(mine)), "slots": int(np.median([each.slots for each in mine])),
+                "labels": [label for label in kind.split("+") if label in offered],
+                "acquire_timeout_s": float(np.median(waits)) if waits else None,
+            }  # fmt: skip
 
     def _endpoint(self, member: Member, sample: WorkSample, times: Mapping[int, Floats]) -> dict[str, Any]:
         """Return an endpoint with the behaviour and the times of a sample."""

@@ -70,14 +70,10 @@ class Member:
     @property
     def data(self) -> dict[str, Any]:
         """Its keys as an endpoint of a scenario."""
-        found: dict[str, Any] = {"url": self.url, "capacity": self.capacity}
-        if self.weight != 1.0:
-            found["weight"] = self.weight
-        if self.labels:
-            found["labels"] = list(self.labels)
-        if self.host:
-            found["host"] = self.host
-        return found
+        return {
+            "url": self.url, "capacity": self.capacity, "weight": self.weight, "labels": list(self.labels),
+            "host": self.host or None,
+        }  # fmt: skip
 
 
 def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:

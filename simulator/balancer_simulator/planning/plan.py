@@ -95,6 +95,7 @@ class Setting:
         forecast: what came of it.
         sure: what the figure of the goal is below with the certainty asked for.
         cost: of its endpoints.
+        does: whether it keeps the goal.
     """
 
     change: WhatIf
@@ -103,6 +104,7 @@ class Setting:
     forecast: Forecast
     sure: float
     cost: float
+    does: bool
 
     @property
     def strategy(self) -> str:
@@ -123,12 +125,9 @@ class Setting:
     def config(self) -> dict[str, Any]:
         """A config of a pool with this setting, as keys and values."""
         endpoints = [
-            {
-                "url": model.url, "capacity": model.capacity,
-                "weight": model.weight if model.weight != 1.0 else None, "labels": list(model.labels) or None,
-            }
+            {"url": model.url, "capacity": model.capacity, "weight": model.weight, "labels": list(model.labels)}
             for model in self.scenario.endpoints
-        ]  # fmt: skip
+        ]
         return {"pool": {"strategy": self.strategy}, "endpoints": endpoints}
 
 
@@ -142,7 +141,6 @@ class PoolPlan:
         chosen: the cheapest that keeps the goal; None if there is none.
         nearest: the nearest that does not: one endpoint less than `chosen`, or the best of all.
         tried: all.
-        most_lost: share of the requests that may be lost.
         remarks: assumptions, and where the search stopped; a sentence each.
     """
 
@@ -151,16 +149,7 @@ class PoolPlan:
     chosen: Setting | None
     nearest: Setting | None
     tried: tuple[Setting, ...]
-    most_lost: float
     remarks: tuple[str, ...] = ()
-
-    def does(self, found: Setting) -> bool:
-        """Return whether a setting keeps the goal."""
-        return _keeps(found, self.goal, self.most_lost)
-
-
-def _keeps(found: Setting, goal: Goal, most_lost: float) -> bool:
-    return math.isfinite(found.sure) and found.sure <= goal.at_most and found.forecast.mean("lost") <= most_lost
 
 
 def plan(
@@ -228,7 +217,6 @@ class _Search:
         self._chain = sorted(self._models, key=lambda url: self._rates[url] / self._costs[url], reverse=True)
         self._kind = self._chain[0 if goal.costs else len(self._chain) // 2]
         self._is_open = goal.p99_s is not None
-        self._most_lost = _LOST
         self._known: dict[str, Setting] = {}
         # A caller for each slot: of an endpoint without a known limit, as many as it was seen to have.
         known = {
@@ -239,16 +227,15 @@ class _Search:
         self._today = WhatIf(load=goal.load, capacities=known, callers=callers_of(self._base.workload))
         now = planner.policy(WhatIf()).strategy
         self._others = [{"strategy": name} for name in dict.fromkeys(strategies) if name != now]
+        (today,) = planner.forecasts([replace(self._today, load=1.0)], draws=_TODAY_DRAWS)
+        self._most_lost = max(_LOST, _AS_TODAY * min(today.mean("lost"), 1.0))
 
     def found(self) -> PoolPlan:
         """Return the answer: the fewest endpoints, then what other settings save."""
-        goal = self._goal
         present = self._tried(self._today)
-        (today,) = self._planner.forecasts([replace(self._today, load=1.0)], draws=_TODAY_DRAWS)
-        self._most_lost = max(_LOST, _AS_TODAY * min(today.mean("lost"), 1.0))
         improved = self._improved(present)
         best, remarks = None, []
-        if math.isinf(goal.at_most):
+        if math.isinf(self._goal.at_most):
             best = improved if math.isfinite(improved.sure) else None
         else:
             best = self._fewest(improved.change)
@@ -257,10 +244,10 @@ class _Search:
             if best is None:
                 remarks.append(f"more than {self._most} endpoints were not tried")
         tried = list(self._known.values())
-        failing = [each for each in tried if not self._does(each)]
+        failing = [each for each in tried if not each.does]
         cheaper = [each for each in failing if best is None or each.cost < best.cost]
         nearest = min(cheaper or failing, key=lambda each: (each.sure, each.cost), default=None)
-        return PoolPlan(goal, present, best, nearest, tuple(tried), self._most_lost, tuple(remarks))
+        return PoolPlan(self._goal, present, best, nearest, tuple(tried), tuple(remarks))
 
     # -- settings ------------------------------------------------------------------------------------
 
@@ -274,7 +261,8 @@ class _Search:
             made_up = change.made_up(scenario)
             cost = sum(self._costs[made_up.get(model.url, model.url)] for model in scenario.endpoints)
             sure = forecast.sure(self._goal.figure, self._goal.certainty)
-            self._known[key] = Setting(change, scenario, made_up, forecast, sure, cost)
+            does = math.isfinite(sure) and sure <= self._goal.at_most and forecast.mean("lost") <= self._most_lost
+            self._known[key] = Setting(change, scenario, made_up, forecast, sure, cost, does)
         return self._known[key]
 
     def _left(self, change: WhatIf) -> WhatIf | None:
@@ -330,7 +318,7 @@ class _Search:
         low, high, step = self._goal.losing, most + 1, 1  # `low` does not do; `high` does, or is not tried
         number = min(most, max(low + 1, self._doing(_BUSY) if self._is_open else len(self._chain)))
         while high - low > 1:
-            if self._does(self._tried(self._at(number, change))):
+            if self._tried(self._at(number, change)).does:
                 high, number = number, number - step
             else:
                 low, number = number, number + step
@@ -343,7 +331,7 @@ class _Search:
         if best is None:
             return self._fewest(change)
         found, number = None, len(best.scenario.endpoints)
-        while number > self._goal.losing and self._does(each := self._tried(self._at(number, change))):
+        while number > self._goal.losing and (each := self._tried(self._at(number, change))).does:
             found, number = each, number - 1
         return found if found and (found.cost, found.sure) < (best.cost, best.sure) else None
 
@@ -369,9 +357,6 @@ class _Search:
             if sum(rates) * busy >= self._goal.load * rate:
                 return number
         return _MOST_OPEN
-
-    def _does(self, found: Setting) -> bool:
-        return _keeps(found, self._goal, self._most_lost)
 
 
 def _seen(model: EndpointModel) -> EndpointModel:

@@ -13,12 +13,11 @@ import numpy as np
 from pandas import DataFrame
 
 from balancer.errors import ConfigError
-from balancer.observing.traces import Trace
+from balancer.observing.traces import Attempt, Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
 from balancer_simulator.planning.goodness import goodness_of_fit
-from balancer_simulator.planning.planner import DRAWS, Planner
-from balancer_simulator.planning.predicted import Predicted
+from balancer_simulator.planning.planner import DRAWS, Planner, Predicted
 from balancer_simulator.planning.shown import Prediction
 from balancer_simulator.planning.what_if import WhatIf, whole_of
 from balancer_simulator.studies.parallel import Simulators
@@ -81,11 +80,15 @@ def recorded_figures(fit: Fit) -> dict[str, float]:
         sojourns = np.array([each.ended_s - each.asked_s for each in done])
         found |= {"sojourn_mean_s": float(sojourns.mean())}
         found |= {f"sojourn_p{q}_s": float(np.quantile(sojourns, q / 100)) for q in (50, 99)}
-    waits = np.array([each.waited_s for each in fit.prepared.attempts])
-    found |= {"wait_mean_s": float(waits.mean()), "wait_p99_s": float(np.quantile(waits, 0.99))}
+    found |= _waits(fit.prepared.attempts)
     if len({each.run for each in trace.attempts}) == 1 and fit.prepared.lasts_s > 0:
         found |= {"makespan_s": fit.prepared.lasts_s, "throughput_per_s": len(done) / fit.prepared.lasts_s}
     return found
+
+
+def _waits(attempts: Sequence[Attempt]) -> dict[str, float]:
+    waits = np.array([each.waited_s for each in attempts] or [0.0])
+    return {"wait_mean_s": float(waits.mean()), "wait_p99_s": float(np.quantile(waits, 0.99))}
 
 
 def _recorded_shares(fit: Fit) -> dict[str, float]:
@@ -219,8 +222,4 @@ def _came(trace: Trace, began_s: float, at_s: float) -> dict[str, float]:
     end_s = max(each.ended_s for each in trace.attempts) - began_s
     rest = [each for each in trace.attempts if each.granted_s - began_s >= at_s]
     done = sum(each.outcome == "success" and each.ended_s - began_s > at_s for each in trace.attempts)
-    waits = np.array([each.waited_s for each in rest] or [0.0])
-    return {
-        "makespan_s": end_s, "throughput_per_s": done / max(end_s - at_s, 1e-9),
-        "wait_mean_s": float(waits.mean()), "wait_p99_s": float(np.quantile(waits, 0.99)),
-    }  # fmt: skip
+    return {"makespan_s": end_s, "throughput_per_s": done / max(end_s - at_s, 1e-9), **_waits(rest)}

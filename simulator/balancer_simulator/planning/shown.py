@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pandas import DataFrame, Series, concat
 
 from balancer.reporting.words import count, seconds
-from balancer_simulator.planning.predicted import Predicted
+from balancer_simulator.planning.planner import Predicted
 
 if TYPE_CHECKING:
     from balancer_simulator.planning.plan import PoolPlan, Setting
 
-__all__ = ["Prediction", "config_remarks", "plan_data", "plan_text", "plan_verdict", "prediction_data", "shown"]
+__all__ = ["Prediction", "config_remarks", "plan_data", "plan_text", "plan_verdict", "shown"]
 
 
 def shown(frame: DataFrame) -> str:
@@ -63,23 +63,6 @@ class Prediction:
             shares = _beside(self.recorded_shares, self.today_shares, self.shares if self.changes else {})
             parts += ["", "share of the calls, by endpoint", shares]
         return "\n".join(parts)
-
-
-def prediction_data(found: Prediction) -> dict[str, Any]:
-    """Return a prediction of a next run as plain data."""
-    return {
-        "changes": list(found.changes),
-        "draws": found.draws,
-        "recorded": found.recorded,
-        "today": _plain(found.today),
-        "changed": _plain(found.figures) if found.changes else None,
-        "shares": {
-            "recorded": found.recorded_shares, "today": _plain(found.today_shares),
-            "changed": _plain(found.shares) if found.changes else None,
-        },
-        "off": list(found.off),
-        "remarks": list(found.remarks),
-    }  # fmt: skip
 
 
 def _plain(figures: Mapping[str, Predicted]) -> dict[str, dict[str, float]]:
@@ -167,7 +150,7 @@ def _row(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
         "strategy": setting.strategy, "servers": len(setting.slots), "slots": sum(setting.slots.values()),
         "callers": setting.callers, "cost": setting.cost, found.goal.figure: figure and figure.value,
         "low": figure and figure.low, "high": figure and figure.high, "sure_s": setting.sure,
-        "lost": setting.forecast.mean("lost"), "does": found.does(setting),
+        "lost": setting.forecast.mean("lost"), "does": setting.does,
     }  # fmt: skip
 
 
@@ -177,13 +160,13 @@ def plan_data(found: "PoolPlan") -> dict[str, Any]:
     return {
         "verdict": plan_verdict(found),
         "goal": {name: value for name, value in asdict(found.goal).items() if value not in (None, math.inf)},
-        **{name: each and _data(found, each) for name, each in named.items()},
-        "tried": [_data(found, each) for each in found.tried],
+        **{name: each and _data(each) for name, each in named.items()},
+        "tried": [*map(_data, found.tried)],
         "remarks": list(found.remarks),
     }
 
 
-def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
+def _data(setting: "Setting") -> dict[str, Any]:
     return {
         "strategy": setting.strategy,
         "callers": setting.callers,
@@ -193,5 +176,5 @@ def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
         "figures": _plain(setting.forecast.figures),
         "shares": _plain(setting.forecast.share_of),
         "sure_s": setting.sure,
-        "does": found.does(setting),
+        "does": setting.does,
     }

@@ -26,6 +26,7 @@ from balancer_simulator.studies.study import Study
 __all__ = [
     "compared_tables",
     "figure_table",
+    "load_table",
     "more_sections",
     "share_tables",
 ]
@@ -77,6 +78,13 @@ def _pivot(lines: Sequence[tuple[Row, Mapping[str, Interval]]], keys: Sequence[s
 
 def _cell(metrics: Mapping[str, Interval], key: str) -> str:
     return worded(metrics[key], figure_of(key).unit) if key in metrics else NOTHING
+
+
+def load_table(study: Study, key: str) -> Table:
+    """Return a figure of each policy at each of the scenario's loads."""
+    columns = (Column("load", _NAME), *(Column(identifier(policy), _MEASURE) for policy in study.policies))
+    at = {load: study.at_load(load) for load in study.curves}
+    return table(columns, ((f"{load:g}", *(_cell(at[load].metrics(p), key) for p in study.policies)) for load in at))
 
 
 def compared_tables(study: Study) -> Iterator[Table]:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from balancer.reporting.document import Paragraph, Section
 from balancer.reporting.terminal import print_sections
-from balancer_simulator.report.tables import figure_table, more_sections, share_tables
+from balancer_simulator.report.tables import figure_table, load_table, more_sections, share_tables
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.ranking import ranking_table, remarks, verdict
 from balancer_simulator.studies.study import Study
@@ -30,6 +30,9 @@ def print_study(study: Study, console: Console, *, by: str | None = None) -> Non
         sections.append(Section("figures", (figure_table(study),)))
     else:
         sections.append(Section(study.scenario.name, (figure_table(study), *said)))
+    if study.curves:
+        key = by or study.default_metric
+        sections.append(Section(f"{figure_of(key).heading}, by load", (load_table(study, key),)))
     sections += [replace(each, title=each.title.lower()) for each in more_sections(study)]
     sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
     print_sections(sections, console)

@@ -16,6 +16,7 @@ from balancer.settings.tables import CheckedInPython
 
 __all__ = [
     "LEAST_S",
+    "Count",
     "Deterministic",
     "Distribution",
     "Empirical",
@@ -23,20 +24,24 @@ __all__ = [
     "Floats",
     "Lognormal",
     "Pareto",
+    "Positive",
+    "Seconds",
 ]
 
 LEAST_S = 1e-6
 """A worker without think time would ask again more often than that, and a run would not end."""
 
 Floats = NDArray[np.float64]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Deterministic(CheckedInPython):
     """Always the same."""
 
     kind: Literal["deterministic"] = "deterministic"
-    mean_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mean_s: Seconds
 
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""
@@ -85,7 +90,7 @@ class Empirical(CheckedInPython):
     """One of the measured durations, each equally likely."""
 
     kind: Literal["empirical"] = "empirical"
-    values_s: Annotated[list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)]
+    values_s: Annotated[list[Seconds], Field(min_length=1)]
 
     @property
     def mean_s(self) -> float:

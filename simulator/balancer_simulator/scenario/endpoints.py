@@ -13,27 +13,22 @@ from pydantic import AfterValidator, Field, model_validator
 from balancer.endpoint import Endpoint
 from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import CheckedInPython
-from balancer_simulator.scenario.distributions import LEAST_S, Distribution
+from balancer_simulator.scenario.distributions import LEAST_S, Count, Distribution, Positive, Seconds
 
 __all__ = [
     "Change",
-    "Count",
     "CrashRepair",
     "EndpointModel",
     "FailWithin",
     "Fault",
     "Host",
-    "Positive",
     "SlowSpells",
     "SlowWithin",
     "TimedFault",
 ]
 
 Instant = Annotated[float, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def _long_enough(value_s: float) -> float:
@@ -177,7 +172,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
     prefill_s: Seconds = 0.0
     cache_blocks: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     faults: list[Fault] = Field(default_factory=list)
-    from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    from_s: Seconds = 0.0
     seen_at_once: Count | None = None
 
     def endpoint(self, url: str) -> Endpoint:
@@ -195,7 +190,7 @@ class Host(CheckedInPython):
 class Change(CheckedInPython):
     """A change of the pool at an instant: `add` again, `drain`, `remove`, or `update`."""
 
-    at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    at_s: Seconds
     do: Literal["add", "drain", "remove", "update"]
     url: str
     capacity: _Capacity | None = None

@@ -14,8 +14,8 @@ from pydantic import Field, field_validator, model_validator
 from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import CheckedInPython, EnabledHealth, HealthSection
 from balancer.values.urls import expand_range, identity_of
-from balancer_simulator.scenario.distributions import Distribution, Exponential
-from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
+from balancer_simulator.scenario.distributions import Count, Distribution, Exponential, Positive, Seconds
+from balancer_simulator.scenario.endpoints import Change, EndpointModel, Host
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Workload
 
 __all__ = ["Policy", "PolicySessions", "ScenarioFields", "twice"]
@@ -94,7 +94,7 @@ class ScenarioFields(CheckedInPython):
     changes: list[Change] = Field(default_factory=list)
     policies: list[Policy] = Field(default_factory=list)
     horizon_s: Positive = 1000.0
-    warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    warmup_s: Seconds | None = None
     replications: Annotated[int, Field(ge=1, le=10_000)] = 5
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
@@ -103,7 +103,7 @@ class ScenarioFields(CheckedInPython):
     limits: LimitSettings | None = None
     host_caps: dict[str, Count] = Field(default_factory=dict)
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
-    spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    spill_after_s: Seconds | None = None
     fairness: Literal["holder"] | None = None
     holders: dict[str, HolderSettings] = Field(default_factory=dict)
     retries: RetrySettings | None = None

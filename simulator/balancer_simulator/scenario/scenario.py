@@ -12,7 +12,8 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 from balancer.errors import ConfigError
-from balancer.observing.traces import read_trace, tables
+from balancer.observing.traces import read_trace
+from balancer.observing.traces.files import begins_a_trace
 from balancer.settings.tables import problems_of, read_toml
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
@@ -61,7 +62,7 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     except ConfigError:
         is_trace = False
         with suppress(OSError):
-            is_trace = _begins_a_trace(Path(path))
+            is_trace = begins_a_trace(path)
         if is_trace:
             raise ConfigError(f"{path}: this is a trace; fit it first: balancer fit {path} --out fitted.toml") from None
         raise
@@ -103,7 +104,7 @@ def _recorded(workload: Arrivals, folder: Path) -> Arrivals:
     if workload.file is None:
         return workload
     path = folder / workload.file
-    if not _begins_a_trace(path):
+    if not begins_a_trace(path):
         raise ValueError(
             f"{path}: is no trace; make one of it: balancer fit --summary {path} --from csv --out trace.jsonl"
         )
@@ -117,9 +118,3 @@ def _recorded(workload: Arrivals, folder: Path) -> Arrivals:
     at_s = [call.asked_s - calls[0].asked_s for call in calls]
     # Not a constructor call: a mistake is one of the file, not of Python code.
     return Arrivals.model_validate({"at_s": at_s, "work_s": [call.held_s for call in calls], **named})
-
-
-def _begins_a_trace(path: Path) -> bool:
-    """Return whether the file at `path` looks like a trace of a pool. Raises OSError."""
-    with path.open("rb") as file:
-        return file.read(16).startswith((b'{"row"', tables.MAGIC))

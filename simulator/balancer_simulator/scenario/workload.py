@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from balancer.settings.tables import CheckedInPython
-from balancer_simulator.scenario.distributions import LEAST_S, Deterministic, Distribution, Exponential
+from balancer_simulator.scenario.distributions import (
+    LEAST_S,
+    Count,
+    Deterministic,
+    Distribution,
+    Exponential,
+    Positive,
+    Seconds,
+)
 
 __all__ = [
     "Arrivals",
@@ -25,27 +33,23 @@ __all__ = [
     "Workload",
 ]
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Limit = Annotated[float, Field(ge=LEAST_S, allow_inf_nan=False)]
 Mean = Annotated[float, Field(ge=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Poisson(CheckedInPython):
     """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones."""
 
     kind: Literal["poisson"] = "poisson"
-    rate_per_s: Rate
+    rate_per_s: Positive
 
 
 class OnOff(CheckedInPython):
     """Open and bursty: Poisson at one rate while on and at another while off; both last exponentially long."""
 
     kind: Literal["on_off"] = "on_off"
-    on_rate_per_s: Rate
-    off_rate_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    on_rate_per_s: Positive
+    off_rate_per_s: Seconds = 0.0
     on_s: Positive = 10.0
     off_s: Positive = 10.0
 
@@ -100,7 +104,7 @@ class Conversations(CheckedInPython):
     """
 
     kind: Literal["conversations"] = "conversations"
-    conversations_per_s: Rate
+    conversations_per_s: Positive
     turns: Mean
     adds: Mean
     think: Distribution = Exponential(mean_s=10.0)
@@ -179,11 +183,7 @@ class Batch(CheckedInPython):
     def with_calls(self, calls: int) -> "Batch":
         """Return the batch with more or fewer samples, for about so many tasks: the same ones again, in order."""
         samples = max(1, round(self.samples * calls / self.calls))
-        data = {
-            "samples": samples,
-            "counts": list(islice(cycle(self.counts), samples)),
-        }
-        return self.model_copy(update=data)
+        return self.model_copy(update={"samples": samples, "counts": list(islice(cycle(self.counts), samples))})
 
 
 Open = Poisson | OnOff | Arrivals

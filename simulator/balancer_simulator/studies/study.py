@@ -76,7 +76,7 @@ def run_study(
         jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs a guard:
             `if __name__ == "__main__"`.
         registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
-        progress: called after each run.
+        progress: called before the first run, and after each.
         requests: whether to keep a row of 43 bytes for each request, for `Study.requests`; not at the loads.
 
     Raises:
@@ -127,6 +127,8 @@ class Runs:
             for number in range(min(most, scenario.replications))
         ]
         self._all = self._done + len(orders) + later
+        if orders:  # the first one may take minutes
+            self._say()
         with Simulators(self._jobs, self._registry) as simulators:
             records = iter(simulators.records(orders, self._advance))
         return [
@@ -142,6 +144,9 @@ class Runs:
 
     def _advance(self) -> None:
         self._done += 1
+        self._say()
+
+    def _say(self) -> None:
         if self._progress is not None:
             self._progress(self._done, self._all)
 
