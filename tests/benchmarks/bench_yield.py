@@ -28,8 +28,9 @@ from rich.table import Table
 from balancer.errors import BalancerError, ConfigError
 from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.packages.read import read_problem
-from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
-from balancer.pipeline.results.run_result import GeneratorYield, RunResult
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, GeneratorYield, ProblemResult, SubmissionResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.plugins.registry import Registry, default_registry

@@ -1,12 +1,8 @@
 """What the yield counts, and what made-up inputs may know of a package."""
 
 from balancer.judging.pending import RunStage, Span
-from balancer.pipeline.results.problem_result import (
-    CaseResult,
-    CaseState,
-    ProblemResult,
-    SubmissionResult,
-)
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, ProblemResult, SubmissionResult
 from balancer.problem import Origin, Verdict
 from tests.benchmarks.bench_yield import (
     Own,

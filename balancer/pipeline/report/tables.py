@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from balancer.core.metrics import EndpointStats
-from balancer.pipeline.results.run_result import GeneratorYield, RunResult
-from balancer.pipeline.results.tally import RoundScores
+from balancer.pipeline.results.problem_result import GeneratorYield
+from balancer.pipeline.results.run_result import RoundScores, RunResult
 from balancer.reporting import document as doc
 from balancer.reporting.words import NOTHING, count, number, percent, seconds, times
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import ProblemTally
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Verdict
 
 __all__ = ["Difference", "ProblemChange", "VerdictChange", "difference"]

@@ -14,8 +14,8 @@ from typing import Protocol
 from balancer.errors import PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.packages.read import Packages, read_package, read_packages
+from balancer.pipeline.results.problem_result import why_left_out
 from balancer.pipeline.results.store import SeenBefore, Store
-from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, Shard, number_of_rows, read_rows
 from balancer.problem import Problem
@@ -175,7 +175,7 @@ class _PackageFolder:
         """Yield the problems; the store has met all before the first one is judged."""
         table = self._store.problems
         seen = [
-            self._store.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
+            table.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
             for place, problem in self._mine
         ]
         return (SourcedProblem(each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
@@ -232,7 +232,7 @@ class _Rows:
             for note in read.notes:  # most rows have the same: they are said once, not in the notes of each
                 self._say("columns are not used", f"columns of the rows are {note}")
             problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id), notes=())
-            seen = self._store.meet(problem, number, fingerprint(problem))
+            seen = table.meet(problem, number, fingerprint(problem))
             if seen is SeenBefore.CHANGED:
                 line = f"row {number} (from 0), {problem.id}, has changed since it was judged; it is judged again"
                 self._say("row has changed", line)

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
-from balancer.judging.pending import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions, Span
 from balancer.judging.runner import Runner
 from balancer.judging.trust import Trust
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
-from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from balancer.errors import BalancerError, PackageError
 from balancer.judging.runner import Runner, Stopped
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.results.collect import settle
+from balancer.pipeline.results.run_result import settle
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.problem_source import ProblemSource, SourcedProblem
 from balancer.problem import Problem

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from balancer.pipeline.results.collect import problem_result
+from balancer.pipeline.results.problem_result import result_of
 from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
@@ -108,9 +108,9 @@ generators = ["data", "mutate"]
 def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return what a results folder knows of its problems; times are not part of it."""
     with Store(results) as store:
-        rosters = list(store.problems.rosters())
-        logs = [store.of(roster.id) for roster in rosters]
-        found = [problem_result(store, roster) for roster in rosters]
+        problems = list(store.problems.met())
+        logs = [store.of(problem.id) for problem in problems]
+        found = [result_of(log, problem) for log, problem in zip(logs, problems, strict=True)]
     facts: dict[str, list[tuple[Any, ...]]] = {
         "cases": [
             (log.problem, c.id, c.data, c.answer, c.origin, c.sample, c.state.value)

@@ -122,7 +122,7 @@ def _end(place: Place) -> End:
     told = [json.loads(payload) for (payload,) in place.rows("SELECT payload FROM events WHERE kind = 'answer'")]
     answers = [(key, problem, number, text) for key, problem, number, *_, text, _, _, _ in told]
     with Store(place.folder / "results") as store:
-        logs = [store.of(roster.id) for roster in store.problems.rosters()]
+        logs = [store.of(problem.id) for problem in store.problems.met()]
     rounds = [(log.problem, number, log.notes(number)) for log in logs for number in range(log.rounds)]
     aids = [(log.problem, role, program) for log in logs for role, program in sorted(log.brought.items())]
     return End({**place.end(), "rounds": rounds, "aids": aids}, answers, place.leases())

@@ -5,19 +5,11 @@ from dataclasses import replace
 from random import Random
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.results.run_result import (
-    ANSWERS,
-    CaseResult,
-    CaseState,
-    Disagreement,
-    EndpointTotals,
-    LeaseTotals,
-    ProblemResult,
-    RunResult,
-    RunStage,
-    Span,
-    SubmissionResult,
-)
+from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, Disagreement, ProblemResult, SubmissionResult
+from balancer.pipeline.results.records import ANSWERS, EndpointTotals, LeaseTotals
+from balancer.pipeline.results.run_result import RunResult
 from balancer.problem import Origin, Verdict
 
 __all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission", "work_of"]

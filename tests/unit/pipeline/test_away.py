@@ -210,5 +210,5 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
         found = run.trust.found()
         assert [(each.endpoint, each.why) for each in found.liars] == [("a", "it lied")]
         assert found.again == 4
-        assert len(list(run.problems.rosters())) == 4
+        assert len(list(run.problems.met())) == 4
         assert run.withdraw() == set()

@@ -8,9 +8,8 @@ import pytest
 
 from balancer.commands.results import differ, difference_lines, write_again
 from balancer.errors import ConfigError
-from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.problem_log import ProposalBatch
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProposalBatch
+from balancer.pipeline.results.run_result import settle
 from balancer.pipeline.results.store import Store
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from tests.unit.pipeline.bench import make_problem
@@ -26,7 +25,7 @@ def stored(folder: Path, runs: Mapping[str, Mapping[bytes, str]], programs: Iter
         session = store.begin_session("fifo", 1)
         for number, (name, inputs) in enumerate(runs.items()):
             problem: Problem = replace(make_problem(name, accepted=("double",), wrong=tuple(programs)), id=name)
-            store.meet(problem, number, "print")
+            store.problems.meet(problem, number, "print")
             store.of(name).propose(0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
             for case, said in enumerate(inputs.values(), 1):
                 store.of(name).set_case(case, CaseState.READY, "", b"1")

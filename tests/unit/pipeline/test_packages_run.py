@@ -15,7 +15,8 @@ from balancer.errors import ConfigError, PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint
 from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.report import print_summary, write_report
-from balancer.pipeline.results.run_result import CaseState, RunResult
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.problem_source import find_packages
 from balancer.pipeline.running.run import run_pipeline

@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.results.run_result import (
-    CaseResult,
-    CaseState,
-    EndpointTotals,
-    LeaseTotals,
-    ProblemResult,
-    RunResult,
-    SubmissionResult,
-    rate,
-)
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, ProblemResult, SubmissionResult
+from balancer.pipeline.results.records import EndpointTotals, LeaseTotals
+from balancer.pipeline.results.run_result import RunResult, rate
 from balancer.problem import Origin, Verdict
 
 A, W, T, R, C, U = (

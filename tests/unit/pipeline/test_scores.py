@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.results.problem_result import ProblemTally, RoundHistory
+from balancer.pipeline.results.records import ModelUsage
+from balancer.pipeline.results.run_result import RoundScores, scores_of, totals_of
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import (
-    ModelUsage,
-    ProblemTally,
-    RoundHistory,
-    RoundScores,
-    scores_of,
-    totals_of,
-)
 from tests.unit.pipeline.report_results import made_up_run, work_of
 
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
-from balancer.pipeline.results.run_result import CaseState, RunStage, Span
-from balancer.pipeline.results.store import SeenBefore, Session, Store, StoredCase, StoredVerdict
+from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog, ProposalBatch, StoredCase, StoredVerdict
+from balancer.pipeline.results.run_result import settle
+from balancer.pipeline.results.store import SeenBefore, Session, Store
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.program import Program
 from tests.patience import PATIENCE_S
@@ -129,7 +129,6 @@ def test_what_is_left_of_a_log_when_the_process_dies_is_its_beginning(tmp_path):
     code = f"""
 import os, signal, sys, threading, time
 from pathlib import Path
-from balancer.pipeline.results.store import Store
 for life in range(6):
     if os.fork():
         assert os.wait()[1] == signal.SIGKILL
@@ -349,16 +348,16 @@ def test_a_damaged_database_is_one_line(tmp_path):
 
 def test_a_problem_that_has_changed_begins_anew(store):
     doubling = make_problem(wrong=["square"])
-    assert store.meet(doubling, 3, "one") is SeenBefore.NEW
+    assert store.problems.meet(doubling, 3, "one") is SeenBefore.NEW
     store.of(doubling.id).propose(0, ProposalBatch([OWN], ["note"]))
     store.of(doubling.id).judged("square", 1, Verdict.ACCEPTED, 0.5, "")
     store.of(doubling.id).leave_out("square", "why")
     store.of(doubling.id).bring("validator", "python", "v", "v.py")
     assert store.of(doubling.id).left_out
     assert store.of(doubling.id).brought["validator"] == Program("python", "v", "v.py")
-    assert store.meet(doubling, 3, "one") is SeenBefore.KNOWN
+    assert store.problems.meet(doubling, 3, "one") is SeenBefore.KNOWN
     assert store.of(doubling.id).cases()
-    assert store.meet(doubling, 3, "two") is SeenBefore.CHANGED
+    assert store.problems.meet(doubling, 3, "two") is SeenBefore.CHANGED
     assert (store.of(doubling.id).cases(), store.of(doubling.id).verdicts(), store.of(doubling.id).left_out) == (
         [],
         {},
@@ -370,14 +369,14 @@ def test_a_problem_that_has_changed_begins_anew(store):
 
 def test_only_what_was_judged_to_the_end_is_done(store):
     doubling = make_problem(accepted=["double"], wrong=["square"])
-    store.meet(doubling, 0, "print")
+    store.problems.meet(doubling, 0, "print")
     store.of(doubling.id).propose(0, ProposalBatch([OWN], []))
     store.of(doubling.id).set_case(1, CaseState.READY, "", b"2")
     for verdict, met in ((Verdict.UNJUDGED, SeenBefore.KNOWN), (Verdict.WRONG_ANSWER, SeenBefore.DONE)):
         store.of(doubling.id).judged("double", 1, Verdict.ACCEPTED, 0.1, "")
         store.of(doubling.id).judged("square", 1, verdict, 0.1, "")
         settle(store, doubling)
-        assert store.meet(doubling, 0, "print") is met
+        assert store.problems.meet(doubling, 0, "print") is met
 
 
 def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path):
