@@ -4,12 +4,12 @@ Decides with which changed problems a run must not continue, and what is in memo
 judged.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
 
 from balancer.errors import PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint, without_data
@@ -26,7 +26,6 @@ from balancer.settings.pipeline import PipelineSettings
 __all__ = [
     "FoundPackages",
     "ProblemSource",
-    "SourcedProblem",
     "find_packages",
     "languages_in",
     "lines_on_missing",
@@ -58,16 +57,13 @@ class FoundPackages:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SourcedProblem:
-    """A problem to judge. `done`: an earlier session has judged it."""
-
-    problem: Problem
-    done: bool
-
-
-class ProblemSource(Protocol):
+class ProblemSource(ABC):
     """The problems of one run.
+
+    Args:
+        settings: of the pipeline.
+        store: of the run.
+        say: is called about packages and rows that are left out or have changed.
 
     Attributes:
         count: their number, without those that are known to be left out; None if the data does not tell.
@@ -77,17 +73,25 @@ class ProblemSource(Protocol):
     """
 
     count: int | None
-    unit: str
-    streamed: bool
-    known: tuple[Problem, ...]
+    unit = "problems"
+    streamed = False
+    known: tuple[Problem, ...] = ()
 
-    def problems(self) -> Iterator[SourcedProblem]:
-        """Yield the problems, from the first one each time, and record in the store that they were met."""
-        ...
+    def __init__(self, settings: PipelineSettings, store: Store, say: Callable[[str], object]) -> None:
+        self._settings = settings
+        self._store = store
+        self._say = _FirstLines(say)
+
+    @abstractmethod
+    def problems(self) -> Iterator[tuple[Problem, bool]]:
+        """Yield the problems, from the first one each time, and whether an earlier session has judged them.
+
+        Record in the store that they were met.
+        """
 
     def whole(self, problem: Problem) -> Problem:
         """Return a problem with its data. Raises PackageError if it has changed."""
-        ...
+        return problem
 
 
 def find_packages(settings: PipelineSettings) -> FoundPackages:
@@ -131,15 +135,12 @@ def open_problem_source(
         ConfigError: there are no such rows, or the store holds a run with other problems.
     """
     if are_rows(settings.problems):
-        return _Rows(settings, languages, store, _FirstLines(say), shard)
-    return _PackageFolder(settings, found, languages, store, _FirstLines(say), shard)
+        return _Rows(settings, languages, store, say, shard)
+    return _PackageFolder(settings, found, languages, store, say, shard)
 
 
-class _PackageFolder:
-    """Packages. See `ProblemSource`."""
-
-    unit = "problems"
-    streamed = False
+class _PackageFolder(ProblemSource):
+    """Packages. The store has met all before the first one is judged."""
 
     def __init__(
         self,
@@ -147,16 +148,15 @@ class _PackageFolder:
         found: FoundPackages,
         languages: Collection[str],
         store: Store,
-        say: "_FirstLines",
+        say: Callable[[str], object],
         shard: Shard,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, store, say)
         self._fingerprints = found.fingerprints
-        self._store = store
         packages = found.packages
         self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
         self.known = tuple(problem for _, problem in self._mine)
-        self.count: int | None = len(self.known)
+        self.count = len(self.known)
         used = {each.program.language for problem in packages.read for each in problem.submissions}
         store.claim(
             {
@@ -169,16 +169,15 @@ class _PackageFolder:
         store.describe({"kind": "packages", "problems": settings.problems})
         store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
         for package in packages.left_out:
-            say("package is left out", f"package {package.name} is left out: {package.why}")
+            self._say("package is left out", f"package {package.name} is left out: {package.why}")
 
-    def problems(self) -> Iterator[SourcedProblem]:
-        """Yield the problems; the store has met all before the first one is judged."""
+    def problems(self) -> Iterator[tuple[Problem, bool]]:
         table = self._store.problems
         seen = [
             table.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
             for place, problem in self._mine
         ]
-        return (SourcedProblem(each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
+        return ((each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
 
     def whole(self, problem: Problem) -> Problem:
         read = with_python(read_package(problem.path), self._settings.python)
@@ -187,20 +186,22 @@ class _PackageFolder:
         return read
 
 
-class _Rows:
-    """Rows. See `ProblemSource`."""
+class _Rows(ProblemSource):
+    """Rows, which are read with their data."""
 
     unit = "rows"
     streamed = True
-    known: tuple[Problem, ...] = ()
 
     def __init__(
-        self, settings: PipelineSettings, languages: Collection[str], store: Store, say: "_FirstLines", shard: Shard
+        self,
+        settings: PipelineSettings,
+        languages: Collection[str],
+        store: Store,
+        say: Callable[[str], object],
+        shard: Shard,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, store, say)
         self._languages = languages
-        self._store = store
-        self._say = say
         self._shard = shard
         place, wanted = settings.problems, settings.rows
         rows = self._read()
@@ -218,7 +219,7 @@ class _Rows:
         )
         store.describe({"kind": "rows", "problems": place, "split": wanted.split})
 
-    def problems(self) -> Iterator[SourcedProblem]:
+    def problems(self) -> Iterator[tuple[Problem, bool]]:
         rows, self._opened = self._opened, self._read()
         table = self._store.problems
         for number, read in rows:
@@ -236,11 +237,7 @@ class _Rows:
             if seen is SeenBefore.CHANGED:
                 line = f"row {number} (from 0), {problem.id}, has changed since it was judged; it is judged again"
                 self._say("row has changed", line)
-            yield SourcedProblem(problem, seen is SeenBefore.DONE)
-
-    def whole(self, problem: Problem) -> Problem:
-        """Return the problem itself: a row is read with its data."""
-        return problem
+            yield problem, seen is SeenBefore.DONE
 
     def _read(self) -> Iterator[tuple[int, Problem | BadRow]]:
         return read_rows(self._settings.problems, self._settings.rows, self._languages, share=self._shard)
