@@ -189,9 +189,10 @@ def look_at_own(result: ProblemResult) -> Own:
     """Return what a run on all own data says."""
     samples = [case for case in result.before if case.origin.detail.startswith("sample/")]
     failing = {s.name: _verdict(s, result.ready) for s in result.rejected}
+    details = {case.id: case.origin.detail for case in result.cases}
     for each in result.disagreements:
         if each.verdict.kills:
-            failing[each.submission] = f"{each.verdict.value} on {each.origin.detail}"
+            failing[each.submission] = f"{each.verdict.value} on {details[each.case]}"
     return Own(
         wrong=tuple(s.name for s in result.wrong),
         by_samples=frozenset(s.name for s in result.wrong if s.killed_by(samples)),

@@ -19,7 +19,6 @@ __all__ = [
     "NO_VALIDATOR",
     "CaseResult",
     "CaseState",
-    "Disagreement",
     "GeneratorYield",
     "ProblemResult",
     "ProblemTally",
@@ -49,17 +48,6 @@ class CaseResult:
     size: int  # bytes of the input
     round: int = 0  # round of its proposal
     partial: bool = False  # the time was over before all survivors ran on it
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A case on which an accepted submission disagrees with the expected output, or an output cannot be judged."""
-
-    case: int
-    origin: Origin
-    submission: str
-    verdict: Verdict
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +179,8 @@ class ProblemResult:
         id, name: as in the package.
         cases: the valid ones, by id; sample data first.
         submissions: accepted ones first, in the package's order. Only those that compile count.
-        disagreements: contested cases.
+        disagreements: verdicts on contested cases: of accepted submissions that disagree with the expected output, or
+            on an output that cannot be judged.
         invalid: number of inputs that an input validator refused.
         unchecked: number of inputs whose validity is not known, because a validator does not answer.
         troubles: what a person must know first, one line each: validators that do not work.
@@ -207,7 +196,7 @@ class ProblemResult:
     name: str
     cases: tuple[CaseResult, ...]
     submissions: tuple[SubmissionResult, ...]
-    disagreements: tuple[Disagreement, ...] = ()
+    disagreements: tuple[StoredVerdict, ...] = ()
     invalid: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -386,7 +375,7 @@ def result_of(log: ProblemLog, problem: Problem) -> ProblemResult:
         ),
         submissions=submissions,
         disagreements=tuple(
-            Disagreement(case.id, case.origin, submission.name, stored.verdict, stored.note)
+            stored
             for case in cases
             if case.state is CaseState.CONTESTED
             for submission in problem.submissions

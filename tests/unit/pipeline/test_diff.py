@@ -47,8 +47,8 @@ def test_each_kind_of_difference_is_told(tmp_path):
     before = stored(tmp_path / "a", {"p": {b"1": "AW", b"2": "AA"}, "gone": {b"1": "AW"}, "same": {b"1": "WW"}})
     after = stored(tmp_path / "b", {"p": {b"2": "WA", b"3": "AW", b"4": "AA"}, "same": {b"1": "WU"}, "new": {}})
     found = differ(before, after)
-    assert (found.only_before, found.only_after, found.both) == (["gone"], ["new"], 2)
-    assert (found.gained, found.lost) == (2, 1)
+    assert (found.only_before, found.only_after, found.problems_in_both) == (["gone"], ["new"], 2)
+    assert (found.cases_gained, found.cases_lost) == (2, 1)
     (verdict,) = found.verdicts
     assert (verdict.problem, verdict.submission, verdict.before, verdict.after) == (
         "p", "one", "accepted", "wrong_answer",

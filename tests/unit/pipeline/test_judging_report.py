@@ -23,8 +23,8 @@ from balancer.pipeline.report.matrix import LEGEND, LETTERS, matrix_of
 from balancer.pipeline.report.readings import with_readings
 from balancer.pipeline.report.summary import print_summary
 from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
-from balancer.pipeline.results.problem_log import CaseState, ProposalBatch
-from balancer.pipeline.results.problem_result import Disagreement, ProblemResult
+from balancer.pipeline.results.problem_log import CaseState, ProposalBatch, StoredVerdict
+from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.run_result import RunResult, collect, settle
 from balancer.pipeline.results.store import LeftOutRow, Store
 from balancer.problem import Origin, Proposal, Verdict
@@ -93,7 +93,7 @@ def _hostile(evil: str = _EVIL) -> RunResult:
             submission(evil, [Verdict.RUN_TIME_ERROR, Verdict.TIME_LIMIT, _Q], expected=evil),
             submission(evil, [_C] * 3, expected=evil),
         ),
-        disagreements=(Disagreement(3, origin, evil, _W, evil),),
+        disagreements=(StoredVerdict(evil, 3, _W, 0.1, evil),),
         left_out={evil: evil},
         notes=(evil,),
     )
