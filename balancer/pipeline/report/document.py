@@ -11,7 +11,6 @@ from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, tiles,
 from balancer.pipeline.report.matrix import LEGEND, kill_matrix
 from balancer.pipeline.report.tables import (
     brought_table,
-    endpoint_lines,
     endpoint_table,
     gone_endpoints,
     pool_table,
@@ -274,8 +273,7 @@ def _summed(problem: ProblemResult) -> doc.Words:
 
 
 def _pool(result: RunResult) -> Iterator[doc.Block]:
-    lines = endpoint_lines(result)
-    yield endpoint_table(lines) if lines else doc.Paragraph("No endpoints.")
+    yield endpoint_table(result) if result.pool.endpoints else doc.Paragraph("No endpoints.")
     for url, leases in gone_endpoints(result).items():
         yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))
     yield pool_table(result)

@@ -53,11 +53,9 @@ def _put(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _rows(store: Store) -> Iterator[dict[str, Any]]:
-    places, source = store.problems.places(), store.source
-    if places is None:
-        return
+    last, source = store.problems.last_place(), store.source
     for raw in raw_rows(source["problems"], source["split"]):
-        if raw.number > places[1]:
+        if raw.number > last:
             return
         problem = store.problems.at(raw.number)
         if problem is not None and raw.columns is not None:

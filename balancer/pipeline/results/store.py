@@ -79,8 +79,7 @@ class Problems:
         met = self._log.last("met", problem)
         if met is not None:
             return int(met[0])
-        places = self.places()
-        return wanted if places is None or self.at(wanted) is None else places[1] + 1
+        return wanted if self.at(wanted) is None else self.last_place() + 1
 
     def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
         """Record a problem. Return how it was met before. The results of a changed problem are deleted."""
@@ -95,8 +94,10 @@ class Problems:
         with self._log.transaction() as db:
             db.execute("DELETE FROM events WHERE kind = 'bad_row' AND json_extract(payload, '$[0]') = ?", (number,))
         self._log.replace(problem.id, ("met", *_OF_A_RESULT), [as_event(problem.id, "met", *facts)])
+        if met is None:
+            return SeenBefore.NEW
         self._forget(problem.id)
-        return SeenBefore.NEW if met is None else SeenBefore.CHANGED
+        return SeenBefore.CHANGED
 
     def begin_anew(self, problems: Iterable[str]) -> None:
         """Delete the results of these problems, but not the problems."""
@@ -109,11 +110,10 @@ class Problems:
         row = self._log.row(f"{_MET} AND json_extract(payload, '$[0]') = ?", number)
         return _as_met(row) if row else None
 
-    def places(self) -> tuple[int, int] | None:
-        """Return the first and the last place with a problem; None if there are no problems."""
-        number = "json_extract(payload, '$[0]')"
-        row = self._log.row(f"SELECT MIN({number}), MAX({number}) FROM events WHERE kind = 'met'")
-        return (row[0], row[1]) if row and row[0] is not None else None
+    def last_place(self) -> int:
+        """Return the last place with a problem; -1 if there are no problems."""
+        sql = "SELECT COALESCE(MAX(json_extract(payload, '$[0]')), -1) FROM events WHERE kind = 'met'"
+        return int(self._log.rows(sql)[0][0])
 
     def met(self, *, most_survivors: int | None = None, unsettled: bool = False) -> Iterator[Problem]:
         """Yield the problems by their place, without their data, limits and programs, which are not stored.

@@ -200,7 +200,7 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
     with Store(tmp_path / "run") as run:
         session = run.begin_session("fifo", 1)
         for number in range(4):
-            run.meet(make_problem(f"p{number}"), number, "as it is")
+            run.problems.meet(make_problem(f"p{number}"), number, "as it is")
         judged("p0", lambda trust: None)
         assert run.withdraw() == set()
         judged("p1", lambda trust: trust.eject("a", "it lied"))

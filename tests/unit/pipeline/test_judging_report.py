@@ -22,7 +22,7 @@ from balancer.pipeline.report.headline import nothing_judged, tiles, verdict, wa
 from balancer.pipeline.report.matrix import LEGEND, LETTERS, matrix_of
 from balancer.pipeline.report.readings import with_readings
 from balancer.pipeline.report.summary import print_summary
-from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
+from balancer.pipeline.report.tables import endpoint_table, gone_endpoints
 from balancer.pipeline.results.problem_log import CaseState, ProposalBatch, StoredVerdict
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.run_result import RunResult, collect, settle
@@ -202,12 +202,12 @@ def test_missing_language_is_told_once_with_what_it_costs_and_of_very_many_the_d
 # -- endpoints -----------------------------------------------------------------------------------------
 
 
-def test_endpoint_lines_add_up_and_leases_of_one_that_has_left_are_not_lost():
+def test_endpoints_add_up_and_leases_of_one_that_has_left_are_not_lost():
     result = made_up_run(problems=2, cases=10, endpoints=3, capacity=2)
-    lines = endpoint_lines(result)
-    assert [line.stats for line in lines] == [*result.pool.endpoints]
-    assert sum(line.utilisation for line in lines) / 3 == pytest.approx(result.utilisation)
-    assert sum(line.due for line in lines) == pytest.approx(1)
+    rows = [[plain(cell_of(each).words) for each in row] for row in endpoint_table(result).rows]
+    assert [(row[0], row[3]) for row in rows] == [(each.url, str(each.leases)) for each in result.pool.endpoints]
+    assert sum(float(row[6].rstrip("%")) for row in rows) / 3 == pytest.approx(100 * result.utilisation, abs=1)
+    assert [row[5] for row in rows] == ["33.3%"] * 3
     *left, last = result.pool.endpoints
     assert gone_endpoints(result) == {}
     shrunk = replace(result, pool=replace(result.pool, endpoints=tuple(left)))

@@ -129,6 +129,7 @@ def test_what_is_left_of_a_log_when_the_process_dies_is_its_beginning(tmp_path):
     code = f"""
 import os, signal, sys, threading, time
 from pathlib import Path
+from balancer.pipeline.results.store import Store
 for life in range(6):
     if os.fork():
         assert os.wait()[1] == signal.SIGKILL
@@ -386,7 +387,7 @@ def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are
         assert store.source == {"kind": "packages"}
     with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
         db.execute("PRAGMA user_version = 7")
-    with pytest.raises(ConfigError, match=r"run\.sqlite: was made by another version of balancer; use --fresh, or"):
+    with pytest.raises(ConfigError, match=r"run\.sqlite: was made by another version of balancer; use that one"):
         Store(tmp_path)
     with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
         assert db.execute("SELECT payload FROM events WHERE kind = 'described'").fetchone() == (
