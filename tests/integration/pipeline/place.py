@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +18,7 @@ from balancer.pipeline.results.problem_result import result_of
 from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
-__all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "known_in", "make_place", "serving", "until"]
+__all__ = ["ROOT", "Place", "alive", "children_of", "known_in", "make_place", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
@@ -147,29 +145,6 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None =
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended too soon: {process.communicate()}")
         time.sleep(_LOOK_S)
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def serving(port: int, *, workers: int = 2) -> Iterator[int]:
-    """Run `balancer sandbox` on `port` for the length of a `with` block; yields its process id."""
-    command = [*_COMMAND, "sandbox", "--port", str(port), "--workers", str(workers)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert f":{port}/" in line, line
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE_S)
 
 
 def children_of(pid: int) -> set[tuple[int, int]]:

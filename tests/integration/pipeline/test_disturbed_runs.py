@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from balancer.observing.traces import read_trace
-from tests.integration.pipeline.place import Place, alive, children_of, free_port, make_place, serving, until
+from tests.integration.pipeline.place import Place, alive, children_of, make_place, until
 from tests.patience import PATIENCE_S
 from tests.servers import running_server
 
@@ -134,25 +134,6 @@ def test_ctrl_c_leaves_nothing_behind(place, undisturbed, signals):
     place.run()
     assert place.end() == undisturbed[0]
     assert place.summary()["complete"] is True
-
-
-@pytest.mark.more
-def test_all_servers_are_down_and_come_back(place, undisturbed):
-    ports = [free_port(), free_port()]
-    place.write([f"http://127.0.0.1:{port}/" for port in ports], capacity=2, more="attempts = 2\noutage_s = 0\n")
-    out = place.run(code=3)
-    assert "the same command tries again" in out
-    summary = place.summary()
-    assert (summary["judged"], summary["cases"], summary["complete"]) == (0, 0, False)
-    assert summary["unjudged"] > 0
-    assert all("ConnectError" in problem["notes"][0] for problem in summary["per_problem"])
-    # The inputs of the first round are there, and none of a later one: nothing is known that it could start from.
-    end = undisturbed[0]
-    assert 0 < len(place.end()["cases"]) < len(end["cases"])
-    with serving(ports[0]):
-        place.run()
-    assert place.end() == end
-    assert place.summary()["unjudged"] == 0
 
 
 @pytest.mark.more

@@ -108,13 +108,6 @@ def test_bad_flags_are_one_line(text, line):
     assert "\n" not in str(caught.value)
 
 
-def test_either_tolerance_is_enough_and_float_tolerance_sets_both():
-    assert compare(b"0.01", b"0", flags("float_relative_tolerance 1 float_absolute_tolerance 0.01")).accepted
-    assert not compare(b"0.01", b"0", flags("float_relative_tolerance 1")).accepted
-    assert compare(b"2000001", b"2000000", flags("float_tolerance 1e-6")).accepted
-    assert not compare(b"2000001", b"2000000", flags("float_absolute_tolerance 1e-6")).accepted
-
-
 anything = st.binary(max_size=200) | st.text("0123456789.eE+-naif \n\x00", max_size=60).map(str.encode)
 any_flags = st.sampled_from(
     ["", "case_sensitive", "space_change_sensitive", "float_tolerance 1e-6", "float_relative_tolerance 0.5"]

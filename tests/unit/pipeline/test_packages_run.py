@@ -21,7 +21,7 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.problem_source import find_packages
 from balancer.pipeline.running.run import run_pipeline
 from balancer.program import Execution, Program, Status
-from tests.unit.pipeline.fakes import DOWN, FakeExecutor
+from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, finished
 from tests.unit.pipeline.test_run import CONFIG, Bench, bench
 
@@ -123,14 +123,6 @@ def test_if_none_can_be_run_here_that_is_what_is_told(bench):
     doubling = bench.run().problems[0]
     assert "no endpoint can run any of its accepted submissions" in doubling.notes
     assert doubling.left_out["accepted/add.rs"] == "no endpoint runs rust"
-
-
-def test_an_outage_leaves_no_accepted_submission_out(bench):
-    bench.new = lambda: FakeExecutor(always=DOWN)
-    down = bench.run()
-    assert [problem.left_out for problem in down.problems] == [{}, {}, {}]
-    bench.new = FakeExecutor
-    assert all(len(problem.ready) == 6 for problem in bench.run().problems)
 
 
 # -- agreement in place of a validator -----------------------------------------------------------------

@@ -135,23 +135,6 @@ def test_a_rate_over_nothing_is_one():
     assert (rate(0, 0, 0), rate(0, 4, 4), rate(1, 4, 6)) == (1, 0, 0.25)
 
 
-@pytest.mark.parametrize(
-    ("cases", "verdicts"),
-    [((), ()), ((case(1, state=CaseState.UNJUDGED),), ()), ((case(1),), (U,)), ((case(1),), ())],
-    ids=["no case", "no ready case", "unjudged", "never run"],
-)
-def test_what_was_not_judged_is_no_verdict(cases, verdicts):
-    problem = ProblemResult(
-        "p", "P", cases, (submission("right", True, *verdicts), submission("wrong", False, *verdicts))
-    )
-    assert problem.kept == problem.rejected == problem.killed == problem.survivors == ()
-    assert names(problem.not_judged) == ["right", "wrong"]
-    summary = run_of(problem).summary()
-    assert summary["accepted_kept"] is summary["wrong_killed"] is summary["wrong_killed_before"] is None
-    assert summary["survivors"] == []
-    assert summary["per_problem"][0]["not_judged"] == ["right", "wrong"]
-
-
 @given(verdicts=st.lists(st.lists(st.sampled_from(Verdict), min_size=4, max_size=4), max_size=6), own=st.integers(0, 4))
 def test_more_cases_kill_no_fewer(verdicts, own):
     problem = ProblemResult(

@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,9 +15,9 @@ from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.judging.pending import RunStage, Span
-from balancer.pipeline.results.problem_log import CaseState, ProblemLog, ProposalBatch, StoredCase, StoredVerdict
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog, ProposalBatch, StoredVerdict
 from balancer.pipeline.results.run_result import settle
-from balancer.pipeline.results.store import SeenBefore, Session, Store
+from balancer.pipeline.results.store import SeenBefore, Store
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.program import Program
 from tests.patience import PATIENCE_S
@@ -39,31 +38,6 @@ def store(tmp_path):
 # -- what is put in comes out --------------------------------------------------------------------------
 
 
-def test_proposals_become_cases_in_their_order(store):
-    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
-    store.of("q").propose(0, ProposalBatch([], []))
-    assert store.of("p").has_begun(0)
-    assert store.of("q").has_begun(0)
-    assert store.of("p").notes() == ["no validator"]
-    assert store.of("p").cases() == [
-        StoredCase(1, OWN.data, OWN.answer, OWN.origin, True, CaseState.PROPOSED, ""),
-        StoredCase(2, MADE_UP.data, None, MADE_UP.origin, False, CaseState.PROPOSED, ""),
-    ]
-    assert store.of("q").cases() == []
-
-
-def test_proposals_are_stored_all_or_none(store):
-    def failing() -> Iterator[Proposal]:
-        yield OWN
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        store.of("p").propose(0, ProposalBatch(failing(), []))
-    assert not store.of("p").has_begun(0)
-    assert store.of("p").cases() == []
-    store.of("p").propose(0, ProposalBatch([OWN], []))
-
-
 def test_a_case_keeps_its_answer_unless_it_gets_one(store):
     store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
     store.of("p").set_case(1, CaseState.VALID)
@@ -82,43 +56,6 @@ def test_words_that_are_no_text_do_not_end_the_log(tmp_path):
         store.of("p").trouble("another")
     with Store(tmp_path / "r") as store:
         assert [*store.of("p").troubles] == ["a generator failed: no file ? in \N{INFINITY}", "another"]
-
-
-def test_sessions_and_their_spans(store):
-    first = store.begin_session("fifo", 4)
-    second = store.begin_session("least_in_flight", 8)
-    late = Span("http://b/", "p", RunStage.REFERENCE, "accepted/a.py", 4, 0.0, 9.0, "failure")
-    store.leases.add(second, late)
-    store.leases.add(second, SPAN)
-    store.end_session(second, {"leases": 2}, complete=True)
-    assert store.sessions() == [
-        Session(first, "fifo", 4, None, False),
-        Session(second, "least_in_flight", 8, {"leases": 2}, True),
-    ]
-    assert store.leases.of(second) == [SPAN, late]
-    assert store.leases.of(first) == []
-
-
-@given(
-    states=st.lists(st.sampled_from(CaseState), max_size=8),
-    other=st.lists(st.sampled_from(CaseState), max_size=3),
-)
-def test_reopen_tries_again_what_was_lost(tmp_path_factory, states, other):
-    with Store(tmp_path_factory.mktemp("results")) as store:
-        for problem, given_states in (("p", states), ("q", other)):
-            proposals = [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)]
-            store.of(problem).propose(0, ProposalBatch(proposals, []))
-            for number, state in enumerate(given_states, start=1):
-                store.of(problem).set_case(number, state)
-            for verdict in Verdict:
-                store.of(problem).judged(verdict.value, 1, verdict, 0.1, "")
-        store.of("p").reopen()
-        lost = CaseState.UNJUDGED in states
-        again = {CaseState.UNJUDGED: CaseState.PROPOSED} | ({CaseState.SPARE: CaseState.PROPOSED} if lost else {})
-        assert [case.state for case in store.of("p").cases()] == [again.get(state, state) for state in states]
-        assert [case.state for case in store.of("q").cases()] == other
-        assert Verdict.UNJUDGED not in {each.verdict for each in store.of("p").verdicts().values()}
-        assert (len(store.of("p").verdicts()), len(store.of("q").verdicts())) == (len(Verdict) - 1, len(Verdict))
 
 
 # -- what is put in stays in ---------------------------------------------------------------------------
@@ -307,15 +244,6 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path, spoil, found):
     (line,) = caught.value.problems
     assert found in line
     assert "choose other --results" in line
-
-
-def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path):
-    folder = tmp_path / "results"
-    _garbage(folder)
-    with pytest.raises(ConfigError):
-        Store(folder)
-    with Store(folder, fresh=True) as store:
-        store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
 def test_a_database_that_fails_later_is_one_line(tmp_path):

@@ -14,12 +14,9 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
-from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import write_report
-from balancer.pipeline.report.export import conclude
 from balancer.pipeline.results.run_result import MOST_DETAILED, RunResult
-from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pipeline.running.turns import work_through
@@ -216,16 +213,6 @@ def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench
 # -- stopping ------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench):
-    bench.write(row("a"), row("b"))
-    found = bench.run()
-    before = (bench.folder / "results/rows.jsonl").read_bytes()
-    (bench.folder / "results/rows.jsonl").unlink()
-    with Store(bench.folder / "results") as store:
-        assert conclude(store, bench.folder / "results", print) == found
-    assert (bench.folder / "results/rows.jsonl").read_bytes() == before
-
-
 # -- many ----------------------------------------------------------------------------------------------
 
 
@@ -307,10 +294,3 @@ def test_an_error_of_the_source_is_told_once_those_at_work_have_ended():
     with pytest.raises(ConfigError, match="broken file"):
         work_through(items(), done.append, 2, _Stoppable())
     assert sorted(done) == [0, 1, 2]
-
-
-def test_a_stopped_one_means_not_all_is_done():
-    def act(number: int) -> None:
-        raise Stopped
-
-    assert not work_through(iter(range(3)), act, 1, _Stoppable())
