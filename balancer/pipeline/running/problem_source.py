@@ -57,13 +57,16 @@ class FoundPackages:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass
 class ProblemSource(ABC):
     """The problems of one run.
 
     Args:
         settings: of the pipeline.
+        languages: those that some endpoint runs.
         store: of the run.
         say: is called about packages and rows that are left out or have changed.
+        shard: the part of the rows or packages for this machine.
 
     Attributes:
         count: their number, without those that are known to be left out; None if the data does not tell.
@@ -72,15 +75,15 @@ class ProblemSource(ABC):
         known: all of them, without their data, if they have been read.
     """
 
-    count: int | None
+    settings: PipelineSettings
+    languages: Collection[str]
+    store: Store
+    say: "_FirstLines"
+    shard: Shard
+    count: int | None = field(default=None, init=False)
+    known: tuple[Problem, ...] = field(default=(), init=False)
     unit = "problems"
     streamed = False
-    known: tuple[Problem, ...] = ()
-
-    def __init__(self, settings: PipelineSettings, store: Store, say: Callable[[str], object]) -> None:
-        self._settings = settings
-        self._store = store
-        self._say = _FirstLines(say)
 
     @abstractmethod
     def problems(self) -> Iterator[tuple[Problem, bool]]:
@@ -134,45 +137,38 @@ def open_problem_source(
     Raises:
         ConfigError: there are no such rows, or the store holds a run with other problems.
     """
-    if are_rows(settings.problems):
-        return _Rows(settings, languages, store, say, shard)
-    return _PackageFolder(settings, found, languages, store, say, shard)
+    given = settings, languages, store, _FirstLines(say), shard
+    return _Rows(*given) if are_rows(settings.problems) else _PackageFolder(*given, found=found)
 
 
+@dataclass
 class _PackageFolder(ProblemSource):
     """Packages. The store has met all before the first one is judged."""
 
-    def __init__(
-        self,
-        settings: PipelineSettings,
-        found: FoundPackages,
-        languages: Collection[str],
-        store: Store,
-        say: Callable[[str], object],
-        shard: Shard,
-    ) -> None:
-        super().__init__(settings, store, say)
-        self._fingerprints = found.fingerprints
-        packages = found.packages
-        self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
+    found: FoundPackages = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._fingerprints = self.found.fingerprints
+        packages = self.found.packages
+        self._mine = [(place, problem) for place, problem in packages.problems if self.shard.takes(place)]
         self.known = tuple(problem for _, problem in self._mine)
         self.count = len(self.known)
         used = {each.program.language for problem in packages.read for each in problem.submissions}
-        store.claim(
+        self.store.claim(
             {
                 # A submission in a language that no endpoint runs is left out permanently.
-                "languages on the endpoints": ", ".join(sorted(used & set(languages))),
-                **_deciding(settings),
+                "languages on the endpoints": ", ".join(sorted(used & set(self.languages))),
+                **_deciding(self.settings),
                 **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in self.known},
             }
         )
-        store.describe({"kind": "packages", "problems": settings.problems})
-        store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
+        self.store.describe({"kind": "packages", "problems": self.settings.problems})
+        self.store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
         for package in packages.left_out:
-            self._say("package is left out", f"package {package.name} is left out: {package.why}")
+            self.say("package is left out", f"package {package.name} is left out: {package.why}")
 
     def problems(self) -> Iterator[tuple[Problem, bool]]:
-        table = self._store.problems
+        table = self.store.problems
         seen = [
             table.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
             for place, problem in self._mine
@@ -180,67 +176,58 @@ class _PackageFolder(ProblemSource):
         return ((each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
 
     def whole(self, problem: Problem) -> Problem:
-        read = with_python(read_package(problem.path), self._settings.python)
+        read = with_python(read_package(problem.path), self.settings.python)
         if fingerprint(read) != self._fingerprints[problem.id]:
             raise PackageError(f"{problem.path}: has changed since the run began; restore it, or use --fresh")
         return read
 
 
+@dataclass
 class _Rows(ProblemSource):
     """Rows, which are read with their data."""
 
     unit = "rows"
     streamed = True
 
-    def __init__(
-        self,
-        settings: PipelineSettings,
-        languages: Collection[str],
-        store: Store,
-        say: Callable[[str], object],
-        shard: Shard,
-    ) -> None:
-        super().__init__(settings, store, say)
-        self._languages = languages
-        self._shard = shard
-        place, wanted = settings.problems, settings.rows
+    def __post_init__(self) -> None:
+        place, wanted = self.settings.problems, self.settings.rows
         rows = self._read()
         first = next(rows, None)  # before the claim, because the data may not exist
         self._furthest = -1  # row that was left out and is not counted any more
         self._opened = rows if first is None else chain([first], rows)
         count = count_rows(place, wanted.split)
-        self.count = None if count is None else number_of_rows(count, wanted, shard)
-        store.claim(
+        self.count = None if count is None else number_of_rows(count, wanted, self.shard)
+        self.store.claim(
             {
                 "setting problems": place,
-                **_deciding(settings),
+                **_deciding(self.settings),
                 **{f"setting rows.{name}": str(getattr(wanted, name)) for name in sorted(_DECIDING_ROWS)},
             }
         )
-        store.describe({"kind": "rows", "problems": place, "split": wanted.split})
+        self.store.describe({"kind": "rows", "problems": place, "split": wanted.split})
 
     def problems(self) -> Iterator[tuple[Problem, bool]]:
         rows, self._opened = self._opened, self._read()
-        table = self._store.problems
+        table = self.store.problems
         for number, read in rows:
             if isinstance(read, BadRow):
                 table.leave_out_row(number, read.why)
-                self._say("row is left out", str(read))
+                self.say("row is left out", str(read))
                 if self.count is not None and number > self._furthest:
                     self.count -= 1
                 self._furthest = max(self._furthest, number)
                 continue
             for note in read.notes:  # most rows have the same: they are said once, not in the notes of each
-                self._say("columns are not used", f"columns of the rows are {note}")
-            problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id), notes=())
+                self.say("columns are not used", f"columns of the rows are {note}")
+            problem = replace(with_python(read, self.settings.python), id=table.id_of(number, read.id), notes=())
             seen = table.meet(problem, number, fingerprint(problem))
             if seen is SeenBefore.CHANGED:
                 line = f"row {number} (from 0), {problem.id}, has changed since it was judged; it is judged again"
-                self._say("row has changed", line)
+                self.say("row has changed", line)
             yield problem, seen is SeenBefore.DONE
 
     def _read(self) -> Iterator[tuple[int, Problem | BadRow]]:
-        return read_rows(self._settings.problems, self._settings.rows, self._languages, share=self._shard)
+        return read_rows(self.settings.problems, self.settings.rows, self.languages, share=self.shard)
 
 
 class _FirstLines:
