@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.errors import BalancerError
-from balancer.judging.pending import RunStage, Span
+from balancer.judging.pending import Span
 from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.results.log import EventLog
 
@@ -167,15 +167,6 @@ class Leases:
     def any_of(self, session: str) -> bool:
         """Return whether `session` has run anything."""
         return self._log.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
-
-    def of(self, session: str) -> list[Span]:
-        """Return the leases of `session`, in the order of their ends."""
-        rows = self._log.rows(
-            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
-            " WHERE session = ? ORDER BY ended_s",
-            session,
-        )
-        return [Span(r[0], r[1], RunStage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
 
     def work(self, session: str) -> LeaseTotals:
         rows = self._log.rows(

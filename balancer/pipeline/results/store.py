@@ -7,7 +7,7 @@ events: it is deleted when they change. So none need stay in memory.
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -98,12 +98,6 @@ class Problems:
             return SeenBefore.NEW
         self._forget(problem.id)
         return SeenBefore.CHANGED
-
-    def begin_anew(self, problems: Iterable[str]) -> None:
-        """Delete the results of these problems, but not the problems."""
-        for problem in problems:
-            self._log.replace(problem, _OF_A_RESULT)
-            self._forget(problem)
 
     def at(self, number: int) -> Problem | None:
         """Return the problem at this place; None if there is none. See `met`."""
@@ -312,7 +306,9 @@ class Store:
     def withdraw(self) -> set[str]:
         """Delete the results of problems that a liar had a part in, and return these problems. None may be at work."""
         gone = self.trust.withdrawn()
-        self.problems.begin_anew(gone)
+        for problem in gone:
+            self.log.replace(problem, _OF_A_RESULT)
+            self.forget(problem)
         self.trust.forget(gone)
         return gone
 

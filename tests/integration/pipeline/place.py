@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from balancer.pipeline.results.problem_result import result_of
 from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
-__all__ = ["ROOT", "Place", "alive", "children_of", "known_in", "make_place", "until"]
+__all__ = ["ROOT", "Place", "alive", "children_of", "known_in", "make_place", "new_place", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
@@ -74,6 +75,18 @@ generators = ["data", "mutate"]
         assert process.returncode == code, err
         return out
 
+    def kill_when(self, condition: Callable[[], bool]) -> None:
+        """Run it, and kill it as soon as `condition` holds."""
+        with self.running() as process:
+            until(condition, process)
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+
+    def has_leases(self, least: int) -> bool:
+        """Return whether so many leases have ended."""
+        return self.leases() >= least
+
     def leases(self) -> int:
         """Return how many leases have ended so far, over all sessions."""
         return int(self.rows("SELECT count(*) FROM spans")[0][0]) if self.has("spans") else 0
@@ -123,6 +136,14 @@ def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @contextmanager
+def new_place(folder: Path) -> Iterator[Place]:
+    """Return a folder as a place."""
+    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
+        Path(scratch).chmod(0o711)
+        yield Place(folder, Path(scratch))
+
+
+@contextmanager
 def make_place(folder: Path) -> Iterator[Place]:
     """Fill a folder with two light problems, one with an output validator of its own; Python only."""
     for name in ("exact-change", "meeting-room"):
@@ -132,9 +153,8 @@ def make_place(folder: Path) -> Iterator[Place]:
             file.unlink()
         accepted = next((home / "submissions/accepted").glob("*.py"))
         shutil.copy(accepted, accepted.with_name("again.py"))
-    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
-        Path(scratch).chmod(0o711)
-        yield Place(folder, Path(scratch))
+    with new_place(folder) as place:
+        yield place
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from balancer.observing.traces import read_trace
-from tests.integration.pipeline.place import Place, alive, children_of, make_place, until
+from tests.integration.pipeline.place import alive, children_of, make_place, until
 from tests.patience import PATIENCE_S
 from tests.servers import running_server
 
@@ -73,11 +73,7 @@ def test_the_command_is_killed_three_times(place, servers, undisturbed):
     end, leases = undisturbed
     place.write(servers)
     for after in sorted(Random(20260101).sample(range(5, leases - 15), 3)):
-        with place.running() as process:
-            until(partial(_at_least, place, after), process)
-            process.kill()
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        place.kill_when(partial(place.has_leases, after))
     place.run()
     assert place.end() == end
     summary = place.summary()
@@ -91,10 +87,6 @@ def test_the_command_is_killed_three_times(place, servers, undisturbed):
     assert len(mine) == summary["pool"]["acquired"]
     assert {each.endpoint for each in mine} == set(servers)
     assert all(each.server_s and each.server_s <= each.held_s for each in mine if each.outcome == "success")
-
-
-def _at_least(place: Place, leases: int) -> bool:
-    return place.leases() >= leases
 
 
 @pytest.mark.more

@@ -47,7 +47,8 @@ def spoken(bench: Bench) -> tuple[RunResult, list[str]]:
 def ran(bench: Bench) -> set[str]:
     """Return the problems that the last session ran something of."""
     with Store(bench.folder / "results") as store:
-        return {span.problem for span in store.leases.of(store.sessions()[-1].id)}
+        rows = store.log.rows("SELECT DISTINCT problem FROM spans WHERE session = ?", store.sessions()[-1].id)
+        return {problem for (problem,) in rows}
 
 
 # -- what is left out ----------------------------------------------------------------------------------
