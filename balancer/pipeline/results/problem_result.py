@@ -324,9 +324,18 @@ class ProblemResult:
 
     def tally(self, limit_s: float = 0.0) -> ProblemTally:
         """Return the figures of the problem. `limit_s`: CPU seconds of a run; 0: not known."""
-        survivors, not_judged = (tuple(s.name for s in some) for some in (self.survivors, self.not_judged))
-        stands = self.id, self.counts, survivors, not_judged, self.left_out, self.notes, self.reasons, self.troubles
-        return ProblemTally(*stands, self._course(), limit_s)
+        return ProblemTally(
+            id=self.id,
+            counts=self.counts,
+            survivors=tuple(s.name for s in self.survivors),
+            not_judged=tuple(s.name for s in self.not_judged),
+            left_out=self.left_out,
+            notes=self.notes,
+            reasons=self.reasons,
+            troubles=self.troubles,
+            course=self._course(),
+            limit_s=limit_s,
+        )
 
     def _course(self) -> RoundHistory:
         """Return the history: with its own data alone, then after each round."""
