@@ -378,7 +378,7 @@ def _rows(
     lines: list[str],
 ) -> str:
     """Put the usable rows into `found`, the others into `bad`, and what is not used into `lines`. Return a summary."""
-    from balancer.pipeline.results.tally import cost_of_missing, why_left_out
+    from balancer.pipeline.results.problem_result import cost_of_missing, why_left_out
     from balancer.pipeline.rows.raw import count_rows
     from balancer.pipeline.rows.read import BadRow, read_rows
 

@@ -72,10 +72,11 @@ def _opened(folder: Path) -> "Iterator[Store]":
 def difference_lines(found: "Difference") -> Iterator[str]:
     """Yield the lines that `balancer diff` prints."""
     counts = found.counts
-    yield f"{found.both} problems in both, {counts['only_before']} only before, {counts['only_after']} only after"
-    before, after = (_rate(found.killed[n], found.wrong[n]) for n in (0, 1))
+    only = f"{counts['only_before']} only before, {counts['only_after']} only after"
+    yield f"{found.problems_in_both} problems in both, {only}"
+    before, after = (_rate(found.wrong_killed[n], found.wrong_judged[n]) for n in (0, 1))
     yield f"wrong submissions killed: before {before}, after {after} (in both)"
-    yield f"cases gained {found.gained}, lost {found.lost}; verdicts that differ: {counts['verdicts']}"
+    yield f"cases gained {found.cases_gained}, lost {found.cases_lost}; verdicts that differ: {counts['verdicts']}"
     if found.same:
         yield "nothing else differs"
     yield from _some("only before", found.only_before, counts["only_before"])

@@ -26,10 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 from balancer.errors import BalancerError, ConfigError
-from balancer.judging.pending import RunStage, Span
+from balancer.judging.pending import RunStage
 from balancer.pipeline.packages.read import read_problem
-from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
-from balancer.pipeline.results.run_result import GeneratorYield, RunResult
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, GeneratorYield, ProblemResult, SubmissionResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.plugins.registry import Registry, default_registry
@@ -188,9 +189,10 @@ def look_at_own(result: ProblemResult) -> Own:
     """Return what a run on all own data says."""
     samples = [case for case in result.before if case.origin.detail.startswith("sample/")]
     failing = {s.name: _verdict(s, result.ready) for s in result.rejected}
+    details = {case.id: case.origin.detail for case in result.cases}
     for each in result.disagreements:
         if each.verdict.kills:
-            failing[each.submission] = f"{each.verdict.value} on {each.origin.detail}"
+            failing[each.submission] = f"{each.verdict.value} on {details[each.case]}"
     return Own(
         wrong=tuple(s.name for s in result.wrong),
         by_samples=frozenset(s.name for s in result.wrong if s.killed_by(samples)),
@@ -207,7 +209,7 @@ def _verdict(submission: SubmissionResult, cases: Iterable[CaseResult]) -> str:
 def look_at_made_up(
     result: ProblemResult,
     own: Own,
-    spans: Iterable[Span],
+    ended: Mapping[tuple[str, int], float],
     limit_s: float | None,
     seconds: float,
     brought: Iterable[GeneratorYield] = (),
@@ -215,14 +217,14 @@ def look_at_made_up(
     """Return what a run on made-up inputs says.
 
     Args:
-        result, spans, brought: of the run, whose own data were the samples.
+        result, brought: of the run, whose own data were the samples.
+        ended: when a submission had run on a case.
         own: what all own data of the package say.
         limit_s: seconds that a run may take, if the package says so.
         seconds: how long it took.
     """
     cases = {case.id: case for case in result.ready}
     made = [case for case in result.cases if not case.sample and case.state in _BECAME_CASES]
-    ended = {(s.subject, s.case): s.ended_s for s in spans if s.stage is RunStage.VALIDATE_SOLUTION}
     kills = []
     for submission in result.wrong:
         killing = submission.killed_by(result.ready)
@@ -335,10 +337,12 @@ class Bench:
             settings = {**self._settings, "problems": str(copy)}
             result, took_s = self._run(settings, Path(temporary) / "results", fresh=True)
             with Store(Path(temporary) / "results") as store:
-                spans = store.leases.of(store.sessions()[-1].id)
+                sql = "SELECT subject, case_id, ended_s FROM spans WHERE stage = ? ORDER BY ended_s"
+                rows = store.log.rows(sql, RunStage.VALIDATE_SOLUTION.value)
+                ended = {(name, case): ended_s for name, case, ended_s in rows}
         limit_s = package.problem.time_limit_s if package.problem else None
         factor = float(self._settings.get("time_limit_factor", 1.0))
-        return look_at_made_up(result.problems[0], own, spans, limit_s and limit_s * factor, took_s, result.brought)
+        return look_at_made_up(result.problems[0], own, ended, limit_s and limit_s * factor, took_s, result.brought)
 
     def _run(self, settings: Mapping[str, Any], results: Path, *, fresh: bool) -> tuple[RunResult, float]:
         """Run one package on this machine; returns what came of it, and how long it took."""

@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 import balancer
 from balancer.core.metrics import PoolStats, WaitHistogram
-from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
 from balancer.settings.config import Config

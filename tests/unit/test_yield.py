@@ -1,12 +1,7 @@
 """What the yield counts, and what made-up inputs may know of a package."""
 
-from balancer.judging.pending import RunStage, Span
-from balancer.pipeline.results.problem_result import (
-    CaseResult,
-    CaseState,
-    ProblemResult,
-    SubmissionResult,
-)
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, ProblemResult, SubmissionResult
 from balancer.problem import Origin, Verdict
 from tests.benchmarks.bench_yield import (
     Own,
@@ -37,11 +32,9 @@ def test_the_first_case_that_kills_is_credited_and_the_rest_survives_with_a_reas
     good = submission(GOOD, AC, AC, AC)
     bad = submission(BAD, AC, WA, WA)
     slow = submission(SLOW, AC, AC, AC, times_s={1: 0.9, 2: 0.2, 3: 0.3})
-    spans = [
-        Span("here", "p", RunStage.VALIDATE_SOLUTION, BAD, number, 0.0, number * 2.0, "success") for number in (2, 3)
-    ]
+    ended = {(BAD, number): number * 2.0 for number in (2, 3)}
     found = ProblemResult("p", "P", cases, (good, bad, slow), invalid=4)
-    made = look_at_made_up(found, own_of(BAD, SLOW), spans, 1.0, 9.0)
+    made = look_at_made_up(found, own_of(BAD, SLOW), ended, 1.0, 9.0)
     assert [(kill.submission, kill.generator, kill.after_s) for kill in made.kills] == [(BAD, "mutate", 4.0)]
     assert [*made.survivors.values()] == ["expected time_limit: its slowest run took 0.30 of the limit, in 2 cases"]
     assert made.kept_by == {"mutate": 1, "llm": 1}

@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from balancer.errors import ConfigError
 from balancer.pipeline.llm.answer import MOST_ANSWER, BadAnswer, ModelAnswer, read_answer
 from balancer.pipeline.llm.client import Declined, ModelServers, most_tokens
-from balancer.pipeline.results.records import Answers, StoredAnswer, TokenUsage
+from balancer.pipeline.results.records import Answers, ModelUsage, StoredAnswer
 from balancer.settings.llm import LlmBudget, LlmSettings
 
 __all__ = ["AskResult", "Asker", "ModelAccount", "NoBudget", "Prompts"]
@@ -106,7 +106,7 @@ class ModelAccount:
         before: row -> its use in earlier sessions of the run.
     """
 
-    def __init__(self, budget: LlmBudget, before: Mapping[str, TokenUsage] | None = None) -> None:
+    def __init__(self, budget: LlmBudget, before: Mapping[str, ModelUsage] | None = None) -> None:
         self._budget = budget
         self._changed = threading.Condition()
         self._used = Counter({row: each.tokens for row, each in (before or {}).items()})
@@ -244,7 +244,7 @@ class Asker:
         with self._account.reserve(row, most_tokens(messages) + settings.max_output_tokens) as book:
             began_s = self._clock()
             reply = self._servers.ask(messages, pause)
-            used = TokenUsage(reply.asked, reply.answered, self._clock() - began_s)
+            used = ModelUsage(1, reply.asked, reply.answered, self._clock() - began_s)
             book(used.tokens)
             text = reply.text and reply.text[: MOST_ANSWER + 1]
             stored = StoredAnswer(settings.model, version, text, reply.refusal, reply.cut, used)

@@ -5,7 +5,8 @@ Decides what to leave out when there is too much, and its caption says so. The s
 
 from collections.abc import Sequence
 
-from balancer.pipeline.results.run_result import ProblemResult, RunResult
+from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting import charts
 from balancer.reporting.charts import to_svg
 from balancer.reporting.document import Chart

@@ -3,34 +3,24 @@
 Decides what is shown, and in which order.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
-from pathlib import Path
 from typing import Final
 
 from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, tiles, troubles, verdict, warnings
 from balancer.pipeline.report.matrix import LEGEND, kill_matrix
 from balancer.pipeline.report.tables import (
     brought_table,
-    endpoint_lines,
     endpoint_table,
-    facts,
     gone_endpoints,
     pool_table,
     round_table,
     spent_said,
 )
-from balancer.pipeline.results.run_result import (
-    NearCase,
-    ProblemResult,
-    RunResult,
-    SurvivorReading,
-)
-from balancer.pipeline.results.tally import left_out_for
+from balancer.pipeline.results.problem_result import ProblemResult, left_out_for
+from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting import document as doc
-from balancer.reporting.words import count, part_of, percent, seconds, shorten, size
+from balancer.reporting.words import count, part_of, percent, shorten
 
 __all__ = ["notes", "problem_table", "report_document"]
 
@@ -212,57 +202,7 @@ def _survivors(result: RunResult) -> Iterator[doc.Block]:
     yield doc.Paragraph(
         f"Beside each are the cases that reject most of the other wrong submissions of its problem.{some}", soft=True
     )
-    yield from (_reading(each, result.source) for each in result.readings)
-
-
-def _reading(each: SurvivorReading, source: Mapping[str, str]) -> doc.Details:
-    limit = f" of {seconds(each.limit_s)}" if each.limit_s else ""
-    links = [(_input(each.problem, case), f" ({what})  ") for what, case in each.inputs]
-    passed = f"all {each.passed}" + f", and {each.replaced} that later rounds replaced" * (each.replaced > 0)
-    about = (
-        *_source(each),
-        facts(
-            [
-                ("cases it passed", passed),
-                ("slowest run", f"{seconds(each.slowest_s)}{limit}"),
-                ("largest input", size(each.largest) + f"; {each.shortfall}" * bool(each.shortfall)),
-                ("inputs", tuple(chain.from_iterable(links))),
-            ]
-        ),
-        doc.Heading("Five more minutes for it; with servers, add the tables of your config"),
-        doc.Preformatted(tuple(_more(each.problem, source))),
-    )
-    nearest = [block for case in each.nearest for block in _case(case)]
-    beside = tuple(nearest) or (doc.Paragraph("No case rejects any submission of this problem."),)
-    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), (about, beside))
-
-
-def _source(each: SurvivorReading) -> tuple[doc.Block, ...]:
-    return doc.Heading(f"The program ({each.language})"), doc.Preformatted(tuple(each.source.split("\n")))
-
-
-def _input(problem: str, case: int) -> doc.Written:
-    return doc.Written(f"{case:03}.in", file=f"inputs/{problem}/{case:03}.in")
-
-
-def _more(problem: str, source: Mapping[str, str]) -> Iterator[str]:
-    """Yield the commands that judge one problem for five minutes."""
-    place, is_rows = source.get("problems", ""), "split" in source
-    if not is_rows and Path(place).name != problem:
-        place = f"{place}/{problem}"
-    yield from ("cat > more.toml <<'END'", "[pipeline]", f"problems = {json.dumps(place)}")
-    yield from (f"results = {json.dumps(f'more/{problem}')}", "budget_s = 300")
-    if is_rows:
-        yield from ("[pipeline.rows]", f"split = {json.dumps(source['split'])}", f"ids = [{json.dumps(problem)}]")
-    yield from ("END", "balancer run more.toml")
-
-
-def _case(case: NearCase) -> Iterator[doc.Block]:
-    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {_origin(case)}")
-    yield doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True)
-    yield doc.Preformatted(tuple(case.input.split("\n")))
-    yield doc.Paragraph("expected", soft=True)
-    yield doc.Preformatted(tuple(case.answer.split("\n")))
+    yield from (each.shown for each in result.readings)
 
 
 # -- what is not among the figures ---------------------------------------------------------------------
@@ -278,24 +218,7 @@ def _contested(result: RunResult) -> Iterator[doc.Block]:
         f"validator could not judge an output. A program, the expected output or a validator is wrong.{some}",
         soft=True,
     )
-    for each in result.contested:
-        columns = (doc.Column("submission", _NAME), doc.Column("its answer", _TEXT))
-        said = ((doc.code(name), shorten(words, _MOST)) for name, words in each.says)
-        given = (
-            doc.Heading(("The input: ", _input(each.problem, each.case.id))),
-            doc.Preformatted(tuple(each.case.input.split("\n"))),
-        )
-        answers = (
-            doc.Heading("The expected output, from the reference solution"),
-            doc.Preformatted(tuple(each.case.answer.split("\n"))),
-            doc.table(columns, said),
-        )
-        summary = (doc.code(each.problem), f" case {each.case.id}: {_origin(each.case)}")
-        yield doc.Details(summary, (given, answers))
-
-
-def _origin(case: NearCase) -> str:
-    return shorten(f"{case.origin.generator}: {case.origin.detail}", 80)
+    yield from (each.shown for each in result.contested)
 
 
 def _noted(rows: Sequence[doc.Row]) -> Iterator[doc.Block]:
@@ -350,8 +273,7 @@ def _summed(problem: ProblemResult) -> doc.Words:
 
 
 def _pool(result: RunResult) -> Iterator[doc.Block]:
-    lines = endpoint_lines(result)
-    yield endpoint_table(lines) if lines else doc.Paragraph("No endpoints.")
+    yield endpoint_table(result) if result.pool.endpoints else doc.Paragraph("No endpoints.")
     for url, leases in gone_endpoints(result).items():
         yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))
     yield pool_table(result)

@@ -14,10 +14,10 @@ from typing import Any
 
 from balancer.errors import ConfigError
 from balancer.pipeline.report.readings import with_readings
-from balancer.pipeline.results.collect import MOST_DETAILED, collect, problem_result
-from balancer.pipeline.results.problem_result import ProblemResult
-from balancer.pipeline.results.run_result import RunResult
-from balancer.pipeline.results.store import Roster, Store
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog
+from balancer.pipeline.results.problem_result import ProblemResult, result_of
+from balancer.pipeline.results.run_result import MOST_DETAILED, RunResult, collect
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.rows.row_tests import function_of
 from balancer.rows.schemas import problem_of
@@ -53,29 +53,22 @@ def _put(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _rows(store: Store) -> Iterator[dict[str, Any]]:
-    places, source = store.problems.places(), store.source
-    if places is None:
-        return
+    last, source = store.problems.last_place(), store.source
     for raw in raw_rows(source["problems"], source["split"]):
-        if raw.number > places[1]:
+        if raw.number > last:
             return
-        roster = store.problems.at(raw.number)
-        if roster is not None and raw.columns is not None:
-            found = problem_result(store, roster)
+        problem = store.problems.at(raw.number)
+        if problem is not None and raw.columns is not None:
+            log = store.of(problem.id)
+            found = result_of(log, problem)
             if found.judged:
-                yield {**raw.columns, NUMBER: raw.number, **_new(store, roster, found, raw.columns)}
+                yield {**raw.columns, NUMBER: raw.number, CASES: [*_new_cases(log, found, raw.columns)]}
 
 
-def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _new_cases(log: ProblemLog, found: ProblemResult, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     function, listed = _called(row)
-    killed: dict[int, list[str]] = {case.id: [] for case in found.ready if not case.sample}
-    for submission in found.wrong:
-        for number in submission.killed_by(found.ready):
-            if number in killed:
-                killed[number].append(submission.name)
-    cases = []
-    for case in store.of(roster.id).cases():
-        if case.id not in killed or case.answer is None:
+    for case in log.cases(CaseState.READY):
+        if case.sample or case.answer is None:
             continue
         try:
             made: dict[str, Any] = {"input": case.data.decode(), "output": case.answer.decode()}
@@ -87,8 +80,7 @@ def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, A
         if function:
             made["fn_name"] = function
         origin = f"{case.origin.generator}: {case.origin.detail}"
-        cases.append({**made, "origin": origin, "round": case.round, "kills": killed[case.id]})
-    return {CASES: cases}
+        yield {**made, "origin": origin, "round": case.round, "kills": found.rejects.get(case.id, [])}
 
 
 def _called(row: Mapping[str, Any]) -> tuple[str, bool]:
@@ -115,10 +107,8 @@ def export_cases(store: Store, result: RunResult, folder: Path) -> None:
 def export_inputs(store: Store, result: RunResult, folder: Path) -> None:
     """Write the inputs that the report names of survivors and contested cases to `folder`, which is created anew."""
     wanted: defaultdict[str, set[int]] = defaultdict(set)
-    for survivor in result.readings:
-        wanted[survivor.problem].update(case for _, case in survivor.inputs)
-    for contested in result.contested:
-        wanted[contested.problem].add(contested.case.id)
+    for reading in (*result.readings, *result.contested):
+        wanted[reading.problem].update(reading.cases)
     _export(store, folder, wanted)
 
 

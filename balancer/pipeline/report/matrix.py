@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from balancer.pipeline.results.run_result import CaseResult, ProblemResult, SubmissionResult
+from balancer.pipeline.results.problem_result import CaseResult, ProblemResult, SubmissionResult
 from balancer.problem import Verdict
 from balancer.reporting import document as doc
 from balancer.reporting.words import seconds, shorten, size, visible

@@ -13,7 +13,6 @@ from balancer.pipeline.report.document import problem_table
 from balancer.pipeline.report.headline import left_out_lines, troubles, verdict, warnings
 from balancer.pipeline.report.tables import (
     brought_table,
-    endpoint_lines,
     endpoint_table,
     facts,
     pool_table,
@@ -64,8 +63,7 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if made := [each for each in result.brought if each.asked_s or each.proposed]:
         yield _untitled(brought_table(made))
     if result.pool.endpoints:
-        lines = endpoint_lines(result)
-        yield doc.Section("Endpoints", (endpoint_table(lines, most=_MOST_ENDPOINTS),))
+        yield doc.Section("Endpoints", (endpoint_table(result, most=_MOST_ENDPOINTS),))
     yield doc.Section("Pool", (pool_table(result),))
     if spent := spent_said(result):
         yield doc.Section("Model", (facts([("asked", spent)]),))

@@ -2,22 +2,19 @@
 
 Decides the name and the meaning of each column. A terminal leaves out wide columns.
 
-Endpoint lines join the leases of a run with the pool's counters, also for endpoints that have left the pool.
+The lines of endpoints join the leases of a run with the pool's counters.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from balancer.core.metrics import EndpointStats
-from balancer.pipeline.results.run_result import GeneratorYield, RunResult
-from balancer.pipeline.results.tally import RoundScores
+from balancer.pipeline.results.problem_result import GeneratorYield
+from balancer.pipeline.results.run_result import RoundScores, RunResult
 from balancer.reporting import document as doc
 from balancer.reporting.words import NOTHING, count, number, percent, seconds, times
 
 __all__ = [
-    "EndpointLine",
     "brought_table",
-    "endpoint_lines",
     "endpoint_table",
     "facts",
     "gone_endpoints",
@@ -33,44 +30,6 @@ _RATES = (
     ("tnr", "wrong rejected", "over all submissions (TNR)"),
     ("accuracy", "verifier accuracy", "problems whose cases keep every accepted and reject every wrong submission"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointLine:
-    """One endpoint in a report.
-
-    Attributes:
-        stats: what the pool counted.
-        due: its share of all weights, 0..1.
-        utilisation: share of its slot-seconds of the makespan that were leased; 0 if there was no time.
-        answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
-    """
-
-    stats: EndpointStats
-    due: float
-    utilisation: float
-    answered: bool
-
-    @property
-    def standing(self) -> str:
-        """Its health at the end; "not known" if it counts as healthy only because it never answered."""
-        health = self.stats.health
-        return "not known" if health == "healthy" and not self.answered else health.replace("_", " ")
-
-
-def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
-    """Return a line for each endpoint of the pool, in the pool's order."""
-    work = result.work
-    weights = sum(stats.weight for stats in result.pool.endpoints)
-    return tuple(
-        EndpointLine(
-            stats,
-            stats.weight / weights if weights else 0.0,
-            work.at(stats.name).busy_s / offered_s if (offered_s := stats.capacity * result.makespan_s) > 0 else 0.0,
-            work.at(stats.name).answers > 0,
-        )
-        for stats in result.pool.endpoints
-    )
 
 
 def gone_endpoints(result: RunResult) -> Mapping[str, int]:
@@ -109,9 +68,10 @@ def _brought(each: GeneratorYield) -> doc.Row:
     return (doc.code(each.generator), *map(str, figures), *times)
 
 
-def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Table:
-    """Return a line for each endpoint; with its health, if that was watched."""
-    watched = any(line.stats.health for line in lines)
+def endpoint_table(result: RunResult, *, most: int = 0) -> doc.Table:
+    """Return a line for each endpoint of the pool; with its health, if that was watched."""
+    endpoints = result.pool.endpoints
+    watched, weights = any(stats.health for stats in endpoints), sum(stats.weight for stats in endpoints)
     columns = [
         doc.Column("endpoint", _NAME),
         doc.Column("state", wide=True),
@@ -121,18 +81,22 @@ def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Tab
         *map(doc.Column, ("utilisation", "failures", "overloads")),
         *map(doc.Column, ("ejections", "health at\nthe end") if watched else ()),
     ]
-    return doc.table(columns, (tuple(_endpoint(line, watched)) for line in lines), most=most)
+    return doc.table(columns, (tuple(_endpoint(each, result, weights, watched)) for each in endpoints), most=most)
 
 
-def _endpoint(line: EndpointLine, watched: bool) -> Iterator[doc.Cell | str]:
-    stats = line.stats
+def _endpoint(stats: EndpointStats, result: RunResult, weights: float, watched: bool) -> Iterator[doc.Cell | str]:
+    work, offered_s = result.work.at(stats.name), stats.capacity * result.makespan_s
     yield doc.Cell(doc.code(stats.name))
     yield from (stats.state, str(stats.capacity), str(stats.leases))
-    yield from (percent(stats.share, digits=1), percent(line.due, digits=1), percent(line.utilisation))
+    yield percent(stats.share, digits=1)
+    yield percent(stats.weight / weights if weights else 0.0, digits=1)
+    yield percent(work.busy_s / offered_s if offered_s > 0 else 0.0)
     yield from map(_doubtful, (stats.failures, stats.overloads))
     if watched:
         yield _doubtful(stats.ejections)
-        yield doc.Cell(line.standing, tone=doc.Tone.PLAIN if line.standing == "healthy" else doc.Tone.DOUBTFUL)
+        known = stats.health != "healthy" or work.answers  # it counts as healthy until a call fails
+        standing = stats.health.replace("_", " ") if known else "not known"
+        yield doc.Cell(standing, tone=doc.Tone.PLAIN if standing == "healthy" else doc.Tone.DOUBTFUL)
 
 
 def _doubtful(number: int) -> doc.Cell:

@@ -4,18 +4,18 @@ Decides what counts as the same in both: problems by id, cases by input, submiss
 judged can differ.
 """
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import ProblemTally
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Verdict
 
 __all__ = ["Difference", "ProblemChange", "VerdictChange", "difference"]
 
+_COUNTED = ("only_before", "only_after", "changed", "verdicts")
 _MOST = 1000  # names of each kind; the counts cover all
 
 
@@ -59,45 +59,33 @@ class Difference:
     """Differences between a run and a later one. Lists are cut; counts are complete.
 
     Attributes:
+        problems_in_both: their number.
         only_before, only_after: problems in one run only.
-        both: problems in both runs.
-        killed, wrong: wrong submissions killed, and judged, of the problems in both: before and after.
-        gained, lost: cases used in one run only, of the problems in both.
+        wrong_killed, wrong_judged: wrong submissions of the problems in both: before and after.
+        cases_gained, cases_lost: cases used in one run only, of the problems in both.
         changed: problems whose figures differ.
         verdicts: submissions with different verdicts on the same case.
     """
 
+    problems_in_both: int = 0
     only_before: list[str] = field(default_factory=list)
     only_after: list[str] = field(default_factory=list)
-    both: int = 0
-    killed: list[int] = field(default_factory=lambda: [0, 0])
-    wrong: list[int] = field(default_factory=lambda: [0, 0])
-    gained: int = 0
-    lost: int = 0
+    wrong_killed: list[int] = field(default_factory=lambda: [0, 0])
+    wrong_judged: list[int] = field(default_factory=lambda: [0, 0])
+    cases_gained: int = 0
+    cases_lost: int = 0
     changed: list[ProblemChange] = field(default_factory=list)
     verdicts: list[VerdictChange] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
 
     @property
     def same(self) -> bool:
         """Whether the runs do not differ."""
-        return not self.counts.total()
+        return not any(self.counts.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {
-            "same": self.same,
-            "problems_in_both": self.both,
-            "only_before": self.only_before,
-            "only_after": self.only_after,
-            "wrong_killed": self.killed,
-            "wrong_judged": self.wrong,
-            "cases_gained": self.gained,
-            "cases_lost": self.lost,
-            "changed": list(map(asdict, self.changed)),
-            "verdicts": list(map(asdict, self.verdicts)),
-            "counts": {name: self.counts[name] for name in ("only_before", "only_after", "changed", "verdicts")},
-        }
+        return {"same": self.same, **asdict(self)}
 
 
 def difference(before: Store, after: Store) -> Difference:
@@ -118,15 +106,15 @@ def difference(before: Store, after: Store) -> Difference:
 def _compare(
     found: Difference, first: ProblemTally, then: ProblemTally, earlier: "_Verdicts", later: "_Verdicts"
 ) -> None:
-    found.both += 1
+    found.problems_in_both += 1
     killed, judged = ((first.counts[name], then.counts[name]) for name in ("wrong_killed", "wrong_judged"))
     for number in (0, 1):
-        found.killed[number] += killed[number]
-        found.wrong[number] += judged[number]
+        found.wrong_killed[number] += killed[number]
+        found.wrong_judged[number] += judged[number]
     gained = tuple(case for data, (case, _) in later.items() if data not in earlier)
     lost = tuple(case for data, (case, _) in earlier.items() if data not in later)
-    found.gained += len(gained)
-    found.lost += len(lost)
+    found.cases_gained += len(gained)
+    found.cases_lost += len(lost)
     if gained or lost or killed[0] != killed[1] or judged[0] != judged[1]:
         lasting = {*then.survivors, *then.not_judged, *then.left_out}
         names = (

@@ -147,11 +147,11 @@ class EventLog:
                 self._db.execute("ROLLBACK")
             raise
 
-    def replace(self, problem: str, kinds: Sequence[str] | None, events: Sequence[Event] = ()) -> None:
-        """Delete the events of `problem` of these kinds, or of all, and write others in their place at once."""
-        chosen = "" if kinds is None else f" AND kind IN ({', '.join('?' * len(kinds))})"
+    def replace(self, problem: str, kinds: Sequence[str], events: Sequence[Event] = ()) -> None:
+        """Delete the events of `problem` of these kinds, and write others in their place at once."""
+        marks = ", ".join("?" * len(kinds))
         with self.transaction() as db:
-            db.execute(f"DELETE FROM events WHERE problem = ?{chosen}", (problem, *(kinds or ())))
+            db.execute(f"DELETE FROM events WHERE problem = ? AND kind IN ({marks})", (problem, *kinds))
             db.executemany(_INSERT, events)
 
     # -- reading -------------------------------------------------------------------------------------
@@ -173,11 +173,10 @@ class EventLog:
             start = rows[-1][-1]
 
     def of(self, problem: str, *kinds: str) -> list[tuple[str, list[Any]]]:
-        """Return kind and payload of the events of `problem`, in their order: all, or those of some kinds."""
-        sql = "SELECT kind, payload FROM events WHERE problem = ?"
-        if kinds:
-            sql += f" AND kind IN ({', '.join('?' * len(kinds))})"
-        return [(kind, json.loads(payload)) for kind, payload in self.rows(f"{sql} ORDER BY seq", problem, *kinds)]
+        """Return kind and payload of the events of `problem` of these kinds, in their order."""
+        marks = ", ".join("?" * len(kinds))
+        sql = f"SELECT kind, payload FROM events WHERE problem = ? AND kind IN ({marks}) ORDER BY seq"
+        return [(kind, json.loads(payload)) for kind, payload in self.rows(sql, problem, *kinds)]
 
     def last(self, kind: str, problem: str = "") -> list[Any] | None:
         """Return the payload of the last event of a kind; None if there is none."""
@@ -249,7 +248,7 @@ def _opened_database(folder: Path, version: int, *, fresh: bool) -> sqlite3.Conn
         if not new and db.execute("PRAGMA user_version").fetchone() != (version,):
             db.close()
             raise ConfigError(
-                f"{file}: was made by another version of balancer; use --fresh, or choose other --results"
+                f"{file}: was made by another version of balancer; use that one, or run with --fresh or other --results"
             )
         db.execute(f"PRAGMA user_version = {version}")
         db.executescript(_SCHEMA)

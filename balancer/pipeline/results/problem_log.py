@@ -7,16 +7,17 @@ and goes to the sink. Played again in their order, the events come to the same. 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
 from functools import wraps
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec
 
 from balancer.pipeline.results.log import Event, as_event
-from balancer.pipeline.results.problem_result import CaseState
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.program import Program
 
 __all__ = [
     "EVENTS",
+    "CaseState",
     "GeneratorBatch",
     "ProblemFacts",
     "ProblemLog",
@@ -25,6 +26,21 @@ __all__ = [
     "StoredVerdict",
     "replaced_by",
 ]
+
+
+class CaseState(Enum):
+    """The state of a proposed input."""
+
+    PROPOSED = "proposed"  # not checked yet
+    INVALID = "invalid"  # an input validator refused it
+    SPARE = "spare"  # not checked: there were enough before it, or no time
+    VALID = "valid"  # valid, without an expected output yet
+    CONTESTED = "contested"  # accepted submissions disagree on it, or an output cannot be judged: only reported
+    READY = "ready"  # has an expected output that the accepted submissions agree with
+    UNJUDGED = "unjudged"  # the infrastructure failed
+    UNCHECKED = "unchecked"  # an input validator does not answer, on any endpoint: not used
+    REPLACED = "replaced"  # it was ready, but kills nothing, and a later round replaced it
+
 
 P = ParamSpec("P")
 EVENTS: dict[str, Callable[..., None]] = {}

@@ -1,43 +1,40 @@
-"""Result of one problem: its cases, and the verdicts on its submissions. Pure.
+"""Result of one problem: what its events come to, its cases, and the verdicts on its submissions. Pure.
 
-Defines the words "kept", "killed", "before", "after" and "not judged".
+Defines the words "kept", "killed", "before", "after" and "not judged". The figures, which are stored and added up, are
+told once, in `ProblemResult.counts`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
+from typing import Any, Self
 
-from balancer.pipeline.results.tally import ProblemTally, RoundHistory
-from balancer.problem import Origin, Verdict
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog, StoredCase, StoredVerdict
+from balancer.problem import Origin, Problem, Submission, Verdict
 
 __all__ = [
     "NOT_ALL_RUN",
     "NO_VALIDATOR",
     "CaseResult",
     "CaseState",
-    "Disagreement",
+    "GeneratorYield",
     "ProblemResult",
+    "ProblemTally",
+    "RoundHistory",
     "SubmissionResult",
+    "cost_of_missing",
+    "left_out_for",
+    "left_out_of_row",
+    "result_of",
+    "why_left_out",
 ]
-
 
 NOT_ALL_RUN = "no time was left to run all survivors on it"  # the note of such a case
 NO_VALIDATOR = "it has no input validator"  # the beginning of the note of such a problem
 
-
-class CaseState(Enum):
-    """The state of a proposed input."""
-
-    PROPOSED = "proposed"  # not checked yet
-    INVALID = "invalid"  # an input validator refused it
-    SPARE = "spare"  # not checked: there were enough before it, or no time
-    VALID = "valid"  # valid, without an expected output yet
-    CONTESTED = "contested"  # accepted submissions disagree on it, or an output cannot be judged: only reported
-    READY = "ready"  # has an expected output that the accepted submissions agree with
-    UNJUDGED = "unjudged"  # the infrastructure failed
-    UNCHECKED = "unchecked"  # an input validator does not answer, on any endpoint: not used
-    REPLACED = "replaced"  # it was ready, but kills nothing, and a later round replaced it
+_UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +48,6 @@ class CaseResult:
     size: int  # bytes of the input
     round: int = 0  # round of its proposal
     partial: bool = False  # the time was over before all survivors ran on it
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A case on which an accepted submission disagrees with the expected output, or an output cannot be judged."""
-
-    case: int
-    origin: Origin
-    submission: str
-    verdict: Verdict
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +88,89 @@ class SubmissionResult:
         return Verdict.COMPILE_ERROR not in self.verdicts.values()
 
 
+@dataclass(frozen=True, slots=True)
+class RoundHistory:
+    """History of a problem: with its own data alone, then after each round.
+
+    Attributes:
+        accepted, wrong: submissions of each kind that were judged in the end.
+        whole: whether those were all, and there are some of each.
+        kept: accepted ones that no case rejects, at each of these times.
+        killed: wrong ones that a case rejects, at each of these times.
+    """
+
+    accepted: int
+    wrong: int
+    whole: bool
+    kept: tuple[int, ...]
+    killed: tuple[int, ...]
+
+    def at(self, time: int) -> tuple[int, int]:
+        """Return the numbers kept and killed at `time`; after its end, a problem keeps its last numbers."""
+        last = min(time, len(self.kept) - 1)
+        return self.kept[last], self.killed[last]
+
+
+@dataclass(slots=True)
+class GeneratorYield:
+    """The yield of one generator.
+
+    Attributes:
+        generator: its name; "shrink" for cases that were made smaller.
+        proposed: inputs that were stored; `valid`: those that the validators accept; `cases`: those that are used.
+        kills: pairs of one of its cases and a wrong submission that the case rejects.
+        first_kills: wrong submissions that one of its cases rejected first.
+        asked_s: seconds spent asking it; `run_s`: seconds of program runs on its inputs.
+        cpu_s: CPU seconds of the programs that it ran, and of the submissions on its inputs.
+    """
+
+    generator: str
+    proposed: int = 0
+    valid: int = 0
+    cases: int = 0
+    kills: int = 0
+    first_kills: int = 0
+    asked_s: float = 0.0
+    run_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def plus(self, other: Self) -> Self:
+        """Return the yield of both together."""
+        name, *mine = astuple(self)
+        return type(self)(name, *map(sum, zip(mine, astuple(other)[1:], strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemTally:
+    """Figures of a problem.
+
+    Attributes:
+        id: of the problem.
+        counts, left_out, notes, reasons, troubles: as in `ProblemResult`.
+        survivors, not_judged: names.
+        course: its history.
+        limit_s: CPU seconds of a run; 0: not known.
+        brought: the yield of each generator.
+    """
+
+    id: str
+    counts: Mapping[str, int]
+    survivors: tuple[str, ...]
+    not_judged: tuple[str, ...]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+    reasons: Mapping[str, int]
+    troubles: tuple[str, ...]
+    course: RoundHistory
+    limit_s: float = 0.0
+    brought: tuple[GeneratorYield, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """Return the problem's part of `summary.json`."""
+        told = {name: list(getattr(self, name)) for name in ("survivors", "not_judged", "troubles", "notes")}
+        return {"problem": self.id, "counts": dict(self.counts), **told, "left_out": dict(self.left_out)}
+
+
 @dataclass(frozen=True)  # without slots, for its cached properties
 class ProblemResult:
     """The result of one problem.
@@ -110,7 +179,8 @@ class ProblemResult:
         id, name: as in the package.
         cases: the valid ones, by id; sample data first.
         submissions: accepted ones first, in the package's order. Only those that compile count.
-        disagreements: contested cases.
+        disagreements: verdicts on contested cases: of accepted submissions that disagree with the expected output, or
+            on an output that cannot be judged.
         invalid: number of inputs that an input validator refused.
         unchecked: number of inputs whose validity is not known, because a validator does not answer.
         troubles: what a person must know first, one line each: validators that do not work.
@@ -126,7 +196,7 @@ class ProblemResult:
     name: str
     cases: tuple[CaseResult, ...]
     submissions: tuple[SubmissionResult, ...]
-    disagreements: tuple[Disagreement, ...] = ()
+    disagreements: tuple[StoredVerdict, ...] = ()
     invalid: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -199,10 +269,18 @@ class ProblemResult:
         return tuple(s for s in (*self.accepted, *self.wrong) if not self._is_judged(s))
 
     @cached_property
+    def rejects(self) -> Mapping[int, list[str]]:
+        """Ready case -> the wrong submissions that it kills."""
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for submission in self.wrong:
+            for case in submission.killed_by(self.ready):
+                found[case].append(submission.name)
+        return dict(found)
+
+    @cached_property
     def killers(self) -> tuple[CaseResult, ...]:
         """The cases that kill a wrong submission."""
-        killing = {case for s in self.wrong for case in s.killed_by(self.ready)}
-        return tuple(c for c in self.ready if c.id in killing)
+        return tuple(c for c in self.ready if c.id in self.rejects)
 
     @cached_property
     def judged(self) -> int:
@@ -276,3 +354,146 @@ class ProblemResult:
 
     def _is_judged(self, submission: SubmissionResult) -> bool:
         return submission.judged_on(self.ready) or bool(submission.killed_by(self.ready))
+
+
+# -- what its events come to -------------------------------------------------------------------------
+
+
+def result_of(log: ProblemLog, problem: Problem) -> ProblemResult:
+    """Return what the events of a problem come to. Of the problem itself, data and programs may be missing."""
+    cases, verdicts, left_out = log.cases(), log.verdicts(), log.left_out
+    used = [submission for submission in problem.submissions if submission.name not in left_out]
+    unused = [
+        each.accepted
+        for each in problem.submissions
+        if each.name in left_out and not left_out_for(left_out[each.name])  # languages are told for the whole run
+    ]
+    why = Counter(case.note for case in cases if case.state is CaseState.UNJUDGED and case.note)
+    why.update(stored.note for stored in verdicts.values() if stored.verdict is Verdict.UNJUDGED)
+    reasons = dict(why.most_common())
+    submissions = tuple(_submission_result(submission, cases, verdicts) for submission in used)
+    return ProblemResult(
+        id=problem.id,
+        name=problem.name,
+        cases=tuple(
+            CaseResult(
+                case.id, case.origin, case.sample, case.state, len(case.data), case.round, case.note == NOT_ALL_RUN
+            )
+            for case in cases
+            if case.state not in _UNUSED
+        ),
+        submissions=submissions,
+        disagreements=tuple(
+            stored
+            for case in cases
+            if case.state is CaseState.CONTESTED
+            for submission in problem.submissions
+            if (stored := verdicts.get((submission.name, case.id)))
+            and (
+                stored.verdict is Verdict.JUDGE_ERROR
+                or (submission.accepted and submission in used and stored.verdict.kills)
+            )
+        ),
+        invalid=sum(case.state is CaseState.INVALID for case in cases),
+        unchecked=sum(case.state is CaseState.UNCHECKED for case in cases),
+        troubles=tuple(log.troubles),
+        left_out={**problem.left_out, **left_out},
+        accepted_left_out=unused.count(True),
+        wrong_left_out=unused.count(False),
+        notes=tuple(_notes(log, submissions, reasons)),
+        reasons=reasons,
+        rounds=log.rounds,
+        spent_s=log.spent_s,
+    )
+
+
+def _notes(log: ProblemLog, submissions: Sequence[SubmissionResult], reasons: Mapping[str, int]) -> Iterator[str]:
+    """Yield the notes for a person, one line each."""
+    cases = log.cases()
+    yield from log.notes()
+    if log.why_put_off:
+        yield log.why_put_off
+    for reason, times in list(reasons.items())[:1]:
+        yield f"unjudged, {times} x: {reason}"
+    for case in cases:
+        if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED):
+            yield f"its own input {case.origin.detail} is not used: {case.note}"
+    why = Counter(case.note for case in cases if case.state is CaseState.UNCHECKED and not case.sample)
+    if why:
+        yield f"{why.total()} made-up inputs are neither valid nor refused: {why.most_common(1)[0][0]}"
+    ready = {case.id: case.origin.detail for case in cases if case.state is CaseState.READY}
+    errors = [each for each in log.verdicts().values() if each.verdict is Verdict.JUDGE_ERROR and each.case in ready]
+    if errors:
+        first = min(errors, key=lambda each: (each.case, each.submission))
+        more = f"; so it is {len(errors) - 1} times more" if len(errors) > 1 else ""
+        yield f"judge error: {first.submission} on its own {ready[first.case]}: {first.note}{more}"
+    if log.limit_s is not None:
+        limit = f"its time limit is {log.limit_s:g} s here"
+        yield f"{limit}: accepted submissions take more than its own on its own data"
+    for each in submissions:
+        if each.abstained:
+            met = f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases"
+            yield f"{met} on which others agree, and abstains there"
+    spared = sum(bool(each.not_asked) for each in submissions)
+    if spared:
+        killing = {case for each in submissions if not each.accepted for case, v in each.verdicts.items() if v.kills}
+        left = killing & {case for each in submissions for case in each.not_asked}
+        words = "1 accepted submission" if spared == 1 else f"{spared} accepted submissions"
+        line = f"{words} did not run on all made-up cases: with a time budget, a jury of some agrees on a case first"
+        late = f"; there was no time to ask all of them about {len(left)} of the cases that kill"
+        yield line + (late if left else "")
+
+
+def _submission_result(
+    submission: Submission, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
+) -> SubmissionResult:
+    ready = {case.id: case for case in cases if case.state is CaseState.READY}
+    stored = {case: verdicts[submission.name, case] for case in ready if (submission.name, case) in verdicts}
+    accepted, made_up = submission.accepted, {number for number, case in ready.items() if not case.sample}
+    abstained = {case for case, each in stored.items() if accepted and each.verdict is Verdict.TIME_LIMIT} & made_up
+    return SubmissionResult(
+        name=submission.name,
+        accepted=accepted,
+        expected=submission.expected,
+        verdicts={case: each.verdict for case, each in stored.items() if case not in abstained},
+        times_s={case: each.time_s for case, each in stored.items()},
+        abstained=frozenset(abstained),
+        not_asked=frozenset(made_up - stored.keys() if accepted else ()),
+    )
+
+
+# -- languages that no endpoint runs: the text that is stored for what is left out ----------------------
+
+
+_WHY = re.compile(r"no endpoint runs ([^()]+)")  # for a validator, the text also names the known languages
+_OF_ROW = re.compile(r"(\d+) in (.+)")
+
+
+def why_left_out(language: str) -> str:
+    """Return why a submission in `language` is left out."""
+    return f"no endpoint runs {language}"
+
+
+def left_out_of_row(lost: Mapping[str, int]) -> dict[str, str]:
+    """Return what is left out of a row of a data set, and why. Its submissions have no names, so they are counted."""
+    return {f"{many} in {language}": why_left_out(language) for language, many in sorted(lost.items())}
+
+
+def left_out_for(why: str) -> str:
+    """Return the language that a submission was left out for; "" for another reason, or for a validator."""
+    found = _WHY.fullmatch(why)
+    return found[1] if found else ""
+
+
+def cost_of_missing(left_out: Mapping[str, str]) -> Counter[str]:
+    """Return the number of submissions of a problem left out for each missing language.
+
+    Args:
+        left_out: subject -> why, as in `ProblemResult`.
+    """
+    cost: Counter[str] = Counter()
+    for subject, why in left_out.items():
+        if language := left_out_for(why):
+            of_row = _OF_ROW.fullmatch(subject)
+            cost[language] += int(of_row[1]) if of_row and of_row[2] == language else 1
+    return cost

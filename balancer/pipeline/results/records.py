@@ -6,19 +6,30 @@ is no longer at work, or when the store is next opened. So no withdrawn verdict 
 
 import errno
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.errors import BalancerError
-from balancer.judging.pending import RunStage, Span
+from balancer.judging.pending import Span
 from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.results.log import EventLog
-from balancer.pipeline.results.run_result import ANSWERS, EndpointTotals, LeaseTotals, Liar, Verified
-from balancer.pipeline.results.tally import ModelUsage
 
-__all__ = ["Answers", "Leases", "StoredAnswer", "TokenUsage", "TraceTables", "TrustStore"]
+__all__ = [
+    "ANSWERS",
+    "Answers",
+    "EndpointTotals",
+    "LeaseTotals",
+    "Leases",
+    "Liar",
+    "ModelUsage",
+    "StoredAnswer",
+    "TraceTables",
+    "TrustStore",
+    "Verified",
+]
 
+ANSWERS = ("success", "overload")  # outcomes of a call that an endpoint answered
 _MOST_KNOWN = 100_000  # pairs of endpoint and problem in memory
 
 # The slowest run of each stage of a case, summed over the stages.
@@ -36,15 +47,13 @@ SELECT DISTINCT problem FROM events AS believed WHERE kind = 'believed' AND json
     AND seq > COALESCE((SELECT MAX(seq) FROM events WHERE kind = 'trusted' AND problem IN ('', believed.problem)
         AND json_extract(payload, '$[0]') = json_extract(believed.payload, '$[0]')), 0)
 """
-_USED = ", ".join(f"SUM(json_extract(payload, '$[{place}]'))" for place in (3, 4, 5)) + (
-    " FROM events WHERE kind = 'answer'"
-)
 
 
 @dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """What a call used: tokens of the question and of the answer, and seconds until the answer arrived."""
+class ModelUsage:
+    """Use of a model: answers, tokens of questions and of answers, and seconds of waiting."""
 
+    questions: int = 0
     asked: int = 0
     answered: int = 0
     seconds: float = 0.0
@@ -63,7 +72,83 @@ class StoredAnswer:
     text: str | None
     refusal: str | None
     cut: bool
-    used: TokenUsage
+    used: ModelUsage
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTotals:
+    """The leases of one endpoint: number, seconds, and number that it answered."""
+
+    leases: int = 0
+    busy_s: float = 0.0
+    answers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTotals:
+    """Totals of a session's leases.
+
+    Attributes:
+        endpoints: name -> its part.
+        started_s, ended_s: from the first lease to the last.
+        chain_s: the longest time that one case needs: the sum over its stages, each as long as its slowest submission.
+    """
+
+    endpoints: Mapping[str, EndpointTotals] = field(default_factory=dict)
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    chain_s: float = 0.0
+
+    @property
+    def leases(self) -> int:
+        """Number of leases."""
+        return sum(each.leases for each in self.endpoints.values())
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds of all leases together."""
+        return sum(each.busy_s for each in self.endpoints.values())
+
+    def at(self, endpoint: str) -> EndpointTotals:
+        """Return the part of one endpoint."""
+        return self.endpoints.get(endpoint, EndpointTotals())
+
+
+@dataclass(frozen=True, slots=True)
+class Liar:
+    """An endpoint that was taken out of service, why, and how many problems were judged again because of it."""
+
+    endpoint: str
+    why: str
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Results of verification, over all sessions.
+
+    Attributes:
+        runs: leases that were not for verification.
+        again: runs made to verify others.
+        differed: how often an endpoint was outvoted.
+        unsettled: how often endpoints differed and none could be believed.
+        liars: endpoints that were taken out of service.
+    """
+
+    runs: int = 0
+    again: int = 0
+    differed: int = 0
+    unsettled: int = 0
+    liars: tuple[Liar, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Repeated runs as a share of all other runs, 0 to 1 (or more, with `share = 1`)."""
+        return self.again / self.runs if self.runs else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "share": self.share, "liars": [asdict(each) for each in self.liars]}
 
 
 class Leases:
@@ -82,15 +167,6 @@ class Leases:
     def any_of(self, session: str) -> bool:
         """Return whether `session` has run anything."""
         return self._log.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
-
-    def of(self, session: str) -> list[Span]:
-        """Return the leases of `session`, in the order of their ends."""
-        rows = self._log.rows(
-            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
-            " WHERE session = ? ORDER BY ended_s",
-            session,
-        )
-        return [Span(r[0], r[1], RunStage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
 
     def work(self, session: str) -> LeaseTotals:
         rows = self._log.rows(
@@ -126,7 +202,7 @@ class Answers:
             return None
         found = json.loads(row[0])
         model, prompts, text, refusal, cut = found[6:11]
-        return StoredAnswer(model, prompts, text, refusal, cut, TokenUsage(*found[3:6]))
+        return StoredAnswer(model, prompts, text, refusal, cut, ModelUsage(1, *found[3:6]))
 
     def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
         """Store an answer. It is durable when this returns."""
@@ -136,16 +212,21 @@ class Answers:
             answer.model, answer.prompts, answer.text, answer.refusal, answer.cut, attempt,
         )  # fmt: skip
 
-    def used(self) -> dict[str, TokenUsage]:
+    def used(self) -> dict[str, ModelUsage]:
         """Return the use so far, by problem."""
-        problem = "json_extract(payload, '$[1]')"
-        return {row[0]: TokenUsage(*row[1:]) for row in self._log.rows(f"SELECT {problem}, {_USED} GROUP BY {problem}")}
+        return dict(self._used_by(1))
 
     def spent(self) -> dict[int, ModelUsage]:
         """Return the use of each round, for all problems together."""
-        number = "json_extract(payload, '$[2]')"
-        rows = self._log.rows(f"SELECT {number}, COUNT(*), {_USED} GROUP BY {number}")
-        return {row[0]: ModelUsage(*row[1:]) for row in rows}
+        return dict(self._used_by(2))
+
+    def _used_by(self, place: int) -> Iterator[tuple[Any, ModelUsage]]:
+        sums = ", ".join(f"SUM(json_extract(payload, '$[{each}]'))" for each in (3, 4, 5))
+        by = f"json_extract(payload, '$[{place}]')"
+        for key, *used in self._log.rows(
+            f"SELECT {by}, COUNT(*), {sums} FROM events WHERE kind = 'answer' GROUP BY {by}"
+        ):
+            yield key, ModelUsage(*used)
 
 
 class TrustStore:

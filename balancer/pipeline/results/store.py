@@ -7,7 +7,7 @@ events: it is deleted when they change. So none need stay in memory.
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -20,24 +20,13 @@ from pydantic import TypeAdapter
 from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, WaitStats
 from balancer.errors import ConfigError
 from balancer.pipeline.results.log import EventLog, as_event
-from balancer.pipeline.results.problem_log import EVENTS, ProblemLog, StoredCase, StoredVerdict
-from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.problem_log import EVENTS, ProblemLog
+from balancer.pipeline.results.problem_result import GeneratorYield, ProblemResult, ProblemTally, RoundHistory
 from balancer.pipeline.results.records import Answers, Leases, TraceTables, TrustStore
-from balancer.pipeline.results.run_result import LeftOutRow
-from balancer.pipeline.results.tally import GeneratorYield, ProblemTally, RoundHistory
-from balancer.problem import Problem
+from balancer.problem import Checker, Problem, Submission
 from balancer.program import Program
 
-__all__ = [
-    "Problems",
-    "Roster",
-    "RosterEntry",
-    "SeenBefore",
-    "Session",
-    "Store",
-    "StoredCase",
-    "StoredVerdict",
-]
+__all__ = ["LeftOutRow", "Problems", "SeenBefore", "Session", "Store"]
 
 _OF_A_RESULT = (*EVENTS, "believed", "withdrawn", "settled", "sources")
 _MET = "SELECT problem, payload, json_extract(payload, '$[0]') AS number FROM events AS met WHERE kind = 'met'"
@@ -54,33 +43,27 @@ class SeenBefore(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RosterEntry:
-    """A submission without its program. Attributes as in `Submission`."""
+class LeftOutRow:
+    """A row of the data set that could not be used, and why. Rows are counted from 0."""
 
-    name: str
-    accepted: bool
-    expected: str
-
-
-@dataclass(frozen=True, slots=True)
-class Roster:
-    """A problem without its data and programs. Attributes as in `Problem`; `number`: its place in the source."""
-
-    id: str
     number: int
-    name: str
-    submissions: tuple[RosterEntry, ...]
-    left_out: dict[str, str]
+    why: str
 
 
 _TALLY = TypeAdapter(ProblemTally)
 
 
 class Problems:
-    """The problems of one run. Thread-safe."""
+    """The problems of one run. Thread-safe.
 
-    def __init__(self, log: EventLog) -> None:
+    Args:
+        log: the events.
+        forget: is told a problem whose results have been deleted.
+    """
+
+    def __init__(self, log: EventLog, forget: Callable[[str], object]) -> None:
         self._log = log
+        self._forget = forget
 
     # -- meeting them --------------------------------------------------------------------------------
 
@@ -96,8 +79,7 @@ class Problems:
         met = self._log.last("met", problem)
         if met is not None:
             return int(met[0])
-        places = self.places()
-        return wanted if places is None or self.at(wanted) is None else places[1] + 1
+        return wanted if self.at(wanted) is None else self.last_place() + 1
 
     def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
         """Record a problem. Return how it was met before. The results of a changed problem are deleted."""
@@ -112,26 +94,23 @@ class Problems:
         with self._log.transaction() as db:
             db.execute("DELETE FROM events WHERE kind = 'bad_row' AND json_extract(payload, '$[0]') = ?", (number,))
         self._log.replace(problem.id, ("met", *_OF_A_RESULT), [as_event(problem.id, "met", *facts)])
-        return SeenBefore.NEW if met is None else SeenBefore.CHANGED
+        if met is None:
+            return SeenBefore.NEW
+        self._forget(problem.id)
+        return SeenBefore.CHANGED
 
-    def begin_anew(self, problems: Iterable[str]) -> None:
-        """Delete the results of these problems, but not the problems."""
-        for problem in problems:
-            self._log.replace(problem, _OF_A_RESULT)
-
-    def at(self, number: int) -> Roster | None:
-        """Return the problem at this place; None if there is none."""
+    def at(self, number: int) -> Problem | None:
+        """Return the problem at this place; None if there is none. See `met`."""
         row = self._log.row(f"{_MET} AND json_extract(payload, '$[0]') = ?", number)
-        return _roster(row) if row else None
+        return _as_met(row) if row else None
 
-    def places(self) -> tuple[int, int] | None:
-        """Return the first and the last place with a problem; None if there are no problems."""
-        number = "json_extract(payload, '$[0]')"
-        row = self._log.row(f"SELECT MIN({number}), MAX({number}) FROM events WHERE kind = 'met'")
-        return (row[0], row[1]) if row and row[0] is not None else None
+    def last_place(self) -> int:
+        """Return the last place with a problem; -1 if there are no problems."""
+        sql = "SELECT COALESCE(MAX(json_extract(payload, '$[0]')), -1) FROM events WHERE kind = 'met'"
+        return int(self._log.rows(sql)[0][0])
 
-    def rosters(self, *, most_survivors: int | None = None, unsettled: bool = False) -> Iterator[Roster]:
-        """Yield the problems by their place.
+    def met(self, *, most_survivors: int | None = None, unsettled: bool = False) -> Iterator[Problem]:
+        """Yield the problems by their place, without their data, limits and programs, which are not stored.
 
         Args:
             most_survivors: only so many, those with most survivors, in that order.
@@ -140,10 +119,10 @@ class Problems:
         if most_survivors is not None:
             survivors = _SETTLED.format("json_extract(payload, '$[1]')")
             order = f"ORDER BY COALESCE(({survivors}), 0) DESC, number LIMIT ?"
-            yield from map(_roster, self._log.rows(f"{_MET} {order}", most_survivors))
+            yield from map(_as_met, self._log.rows(f"{_MET} {order}", most_survivors))
             return
         which = f" AND NOT EXISTS ({_SETTLED.format(1)})" if unsettled else ""
-        yield from map(_roster, self._log.pages(f"{_MET}{which} AND number > ? ORDER BY number"))
+        yield from map(_as_met, self._log.pages(f"{_MET}{which} AND number > ? ORDER BY number"))
 
     # -- their results -------------------------------------------------------------------------------
 
@@ -195,10 +174,11 @@ class Problems:
         return dict((self._log.last("bad_packages") or ({},))[0])
 
 
-def _roster(row: tuple[Any, ...]) -> Roster:
+def _as_met(row: tuple[Any, ...]) -> Problem:
     identity, payload, _ = row
-    number, name, _, submissions, left_out = json.loads(payload)
-    return Roster(identity, number, name, tuple(RosterEntry(*each) for each in submissions), left_out)
+    _, name, _, submissions, left_out = json.loads(payload)
+    known = tuple(Submission(each, Program("", "", each), *kind) for each, *kind in submissions)
+    return Problem(identity, name, Path(), None, None, (), (), Checker(), known, left_out)
 
 
 # -- the run -------------------------------------------------------------------------------------------
@@ -256,7 +236,7 @@ class Store:
         self._logs: WeakValueDictionary[str, ProblemLog] = WeakValueDictionary()
         self._last: ProblemLog | None = None
         self.log = EventLog(folder, str(_SIGNATURE), fresh=fresh)
-        self.problems = Problems(self.log)
+        self.problems = Problems(self.log, self.forget)
         self.leases = Leases(self.log)
         self.answers = Answers(self.log)
         self.trust = TrustStore(self.log)
@@ -326,10 +306,10 @@ class Store:
     def withdraw(self) -> set[str]:
         """Delete the results of problems that a liar had a part in, and return these problems. None may be at work."""
         gone = self.trust.withdrawn()
-        self.problems.begin_anew(gone)
-        self.trust.forget(gone)
         for problem in gone:
+            self.log.replace(problem, _OF_A_RESULT)
             self.forget(problem)
+        self.trust.forget(gone)
         return gone
 
     # -- one problem ---------------------------------------------------------------------------------
@@ -348,10 +328,3 @@ class Store:
         with self._lock:
             self._last = None
             self._logs.pop(problem, None)
-
-    def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
-        """Record a problem. Return how it was met before. The results of a changed problem are deleted."""
-        met = self.problems.meet(problem, number, fingerprint)
-        if met is SeenBefore.CHANGED:
-            self.forget(problem.id)
-        return met

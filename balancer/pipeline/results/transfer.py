@@ -58,8 +58,8 @@ def take_back(store: Store, problem: str, part: bytes, session: str, taken_s: fl
     liars: dict[str, str] = {}
     for of, kind, payload in _events(store, part):
         if kind == "leased":
-            _, endpoint, stage, subject, case, started_s, ended_s, outcome = json.loads(payload)
-            lease = session, endpoint, stage, subject, case, started_s + taken_s, ended_s + taken_s, outcome
+            _, *what, started_s, ended_s, outcome = json.loads(payload)
+            lease = session, *what, started_s + taken_s, ended_s + taken_s, outcome
             taken.append(as_event(problem, kind, *lease))
         elif kind == "ejected":
             endpoint, why, _ = json.loads(payload)

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field, replace
 
 from balancer.errors import BalancerError
 from balancer.judging.judgements import VALIDATOR_LIMITS
+from balancer.judging.pending import RunStage
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_odd, checker_program
 from balancer.pipeline.proposing import ended
-from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
-from balancer.pipeline.results.run_result import CaseState, RunStage
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog, StoredCase
 from balancer.problem import CaseOptions, Checker, Problem
 from balancer.program import Execution, Program, Status
 

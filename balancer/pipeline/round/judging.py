@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 
 from balancer.judging.pending import RunStage
-from balancer.pipeline.results.problem_log import StoredCase
-from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState
+from balancer.pipeline.results.problem_log import CaseState, StoredCase
+from balancer.pipeline.results.problem_result import NOT_ALL_RUN
 from balancer.pipeline.round.acts import Act, ActEnd, Answer, JudgeCase, RunAgain, Validate
 from balancer.pipeline.round.known import Known, undecided
 from balancer.problem import FEWEST_AGREEING, Submission, Verdict

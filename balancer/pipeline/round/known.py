@@ -12,8 +12,7 @@ from balancer.judging.judgements import limits_of
 from balancer.judging.pending import ProgramResult
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
-from balancer.pipeline.results.problem_log import ProblemLog, StoredCase, StoredVerdict, replaced_by
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog, StoredCase, StoredVerdict, replaced_by
 from balancer.problem import FEWEST_AGREEING, Checker, Problem, Submission, Verdict
 from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings

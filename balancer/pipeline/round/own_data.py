@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 
 from balancer.judging.pending import RunStage
-from balancer.pipeline.results.problem_log import ProposalBatch, StoredCase, StoredVerdict
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProposalBatch, StoredCase, StoredVerdict
 from balancer.pipeline.round.acts import Act, ActEnd, Execute
 from balancer.pipeline.round.judging import generate_test_outputs, judge_on, validate_inputs, work
 from balancer.pipeline.round.known import Known

@@ -25,9 +25,8 @@ from balancer.pipeline.proposing import (
     UnusedInput,
     ValidatorFeedback,
 )
-from balancer.pipeline.results.problem_log import GeneratorBatch, ProblemLog, ProposalBatch
+from balancer.pipeline.results.problem_log import CaseState, GeneratorBatch, ProblemLog, ProposalBatch
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
-from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.acts import Propose
 from balancer.pipeline.round.known import feedback_before
 from balancer.pipeline.round.sample import Sample

@@ -12,9 +12,8 @@ from collections.abc import Callable, Generator
 
 from balancer.pipeline.generators.draw.largest import SHORTFALL, shortfall
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.results.problem_log import StoredCase
-from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.tally import why_left_out
+from balancer.pipeline.results.problem_log import CaseState, StoredCase
+from balancer.pipeline.results.problem_result import why_left_out
 from balancer.pipeline.round.acts import Act, ActEnd, Propose, Reduce
 from balancer.pipeline.round.judging import (
     CHOSEN,

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from balancer.hookspecs import Generator
 from balancer.judging.judgements import OutputCheck, judgement_of
+from balancer.judging.pending import RunStage
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import Judgement
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
-from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.known import Known, ProblemClock

@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 
+from balancer.judging.pending import RunStage
 from balancer.judging.trust import said
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.write.reduce import smaller_inputs
 from balancer.pipeline.proposing import PutOff
-from balancer.pipeline.results.problem_log import StoredCase
-from balancer.pipeline.results.run_result import CaseState, RunStage
+from balancer.pipeline.results.problem_log import CaseState, StoredCase
 from balancer.pipeline.round.acts import (
     Act,
     ActEnd,

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from balancer.judging.judgements import VALIDATOR_LIMITS
+from balancer.judging.pending import RunStage
 from balancer.judging.runner import ProgramRun
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
 from balancer.pipeline.proposing import ProgramRole, ended
 from balancer.pipeline.results.problem_log import StoredCase
-from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker

@@ -19,7 +19,7 @@ from typing import Literal
 from balancer.errors import ConfigError, PackageError
 from balancer.judging.calls import LANGUAGES as CALLED
 from balancer.judging.calls import calling
-from balancer.pipeline.results.tally import left_out_of_row
+from balancer.pipeline.results.problem_result import left_out_of_row
 from balancer.pipeline.rows.raw import RawRow, raw_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program

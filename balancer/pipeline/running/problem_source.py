@@ -4,18 +4,18 @@ Decides with which changed problems a run must not continue, and what is in memo
 judged.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
 
 from balancer.errors import PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.packages.read import Packages, read_package, read_packages
+from balancer.pipeline.results.problem_result import why_left_out
 from balancer.pipeline.results.store import SeenBefore, Store
-from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, Shard, number_of_rows, read_rows
 from balancer.problem import Problem
@@ -26,7 +26,6 @@ from balancer.settings.pipeline import PipelineSettings
 __all__ = [
     "FoundPackages",
     "ProblemSource",
-    "SourcedProblem",
     "find_packages",
     "languages_in",
     "lines_on_missing",
@@ -58,16 +57,16 @@ class FoundPackages:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SourcedProblem:
-    """A problem to judge. `done`: an earlier session has judged it."""
-
-    problem: Problem
-    done: bool
-
-
-class ProblemSource(Protocol):
+@dataclass
+class ProblemSource(ABC):
     """The problems of one run.
+
+    Args:
+        settings: of the pipeline.
+        languages: those that some endpoint runs.
+        store: of the run.
+        say: is called about packages and rows that are left out or have changed.
+        shard: the part of the rows or packages for this machine.
 
     Attributes:
         count: their number, without those that are known to be left out; None if the data does not tell.
@@ -76,18 +75,26 @@ class ProblemSource(Protocol):
         known: all of them, without their data, if they have been read.
     """
 
-    count: int | None
-    unit: str
-    streamed: bool
-    known: tuple[Problem, ...]
+    settings: PipelineSettings
+    languages: Collection[str]
+    store: Store
+    say: "_FirstLines"
+    shard: Shard
+    count: int | None = field(default=None, init=False)
+    known: tuple[Problem, ...] = field(default=(), init=False)
+    unit = "problems"
+    streamed = False
 
-    def problems(self) -> Iterator[SourcedProblem]:
-        """Yield the problems, from the first one each time, and record in the store that they were met."""
-        ...
+    @abstractmethod
+    def problems(self) -> Iterator[tuple[Problem, bool]]:
+        """Yield the problems, from the first one each time, and whether an earlier session has judged them.
+
+        Record in the store that they were met.
+        """
 
     def whole(self, problem: Problem) -> Problem:
         """Return a problem with its data. Raises PackageError if it has changed."""
-        ...
+        return problem
 
 
 def find_packages(settings: PipelineSettings) -> FoundPackages:
@@ -130,120 +137,97 @@ def open_problem_source(
     Raises:
         ConfigError: there are no such rows, or the store holds a run with other problems.
     """
-    if are_rows(settings.problems):
-        return _Rows(settings, languages, store, _FirstLines(say), shard)
-    return _PackageFolder(settings, found, languages, store, _FirstLines(say), shard)
+    given = settings, languages, store, _FirstLines(say), shard
+    return _Rows(*given) if are_rows(settings.problems) else _PackageFolder(*given, found=found)
 
 
-class _PackageFolder:
-    """Packages. See `ProblemSource`."""
+@dataclass
+class _PackageFolder(ProblemSource):
+    """Packages. The store has met all before the first one is judged."""
 
-    unit = "problems"
-    streamed = False
+    found: FoundPackages = field(kw_only=True)
 
-    def __init__(
-        self,
-        settings: PipelineSettings,
-        found: FoundPackages,
-        languages: Collection[str],
-        store: Store,
-        say: "_FirstLines",
-        shard: Shard,
-    ) -> None:
-        self._settings = settings
-        self._fingerprints = found.fingerprints
-        self._store = store
-        packages = found.packages
-        self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
+    def __post_init__(self) -> None:
+        self._fingerprints = self.found.fingerprints
+        packages = self.found.packages
+        self._mine = [(place, problem) for place, problem in packages.problems if self.shard.takes(place)]
         self.known = tuple(problem for _, problem in self._mine)
-        self.count: int | None = len(self.known)
+        self.count = len(self.known)
         used = {each.program.language for problem in packages.read for each in problem.submissions}
-        store.claim(
+        self.store.claim(
             {
                 # A submission in a language that no endpoint runs is left out permanently.
-                "languages on the endpoints": ", ".join(sorted(used & set(languages))),
-                **_deciding(settings),
+                "languages on the endpoints": ", ".join(sorted(used & set(self.languages))),
+                **_deciding(self.settings),
                 **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in self.known},
             }
         )
-        store.describe({"kind": "packages", "problems": settings.problems})
-        store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
+        self.store.describe({"kind": "packages", "problems": self.settings.problems})
+        self.store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
         for package in packages.left_out:
-            say("package is left out", f"package {package.name} is left out: {package.why}")
+            self.say("package is left out", f"package {package.name} is left out: {package.why}")
 
-    def problems(self) -> Iterator[SourcedProblem]:
-        """Yield the problems; the store has met all before the first one is judged."""
-        table = self._store.problems
+    def problems(self) -> Iterator[tuple[Problem, bool]]:
+        table = self.store.problems
         seen = [
-            self._store.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
+            table.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
             for place, problem in self._mine
         ]
-        return (SourcedProblem(each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
+        return ((each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
 
     def whole(self, problem: Problem) -> Problem:
-        read = with_python(read_package(problem.path), self._settings.python)
+        read = with_python(read_package(problem.path), self.settings.python)
         if fingerprint(read) != self._fingerprints[problem.id]:
             raise PackageError(f"{problem.path}: has changed since the run began; restore it, or use --fresh")
         return read
 
 
-class _Rows:
-    """Rows. See `ProblemSource`."""
+@dataclass
+class _Rows(ProblemSource):
+    """Rows, which are read with their data."""
 
     unit = "rows"
     streamed = True
-    known: tuple[Problem, ...] = ()
 
-    def __init__(
-        self, settings: PipelineSettings, languages: Collection[str], store: Store, say: "_FirstLines", shard: Shard
-    ) -> None:
-        self._settings = settings
-        self._languages = languages
-        self._store = store
-        self._say = say
-        self._shard = shard
-        place, wanted = settings.problems, settings.rows
+    def __post_init__(self) -> None:
+        place, wanted = self.settings.problems, self.settings.rows
         rows = self._read()
         first = next(rows, None)  # before the claim, because the data may not exist
         self._furthest = -1  # row that was left out and is not counted any more
         self._opened = rows if first is None else chain([first], rows)
         count = count_rows(place, wanted.split)
-        self.count = None if count is None else number_of_rows(count, wanted, shard)
-        store.claim(
+        self.count = None if count is None else number_of_rows(count, wanted, self.shard)
+        self.store.claim(
             {
                 "setting problems": place,
-                **_deciding(settings),
+                **_deciding(self.settings),
                 **{f"setting rows.{name}": str(getattr(wanted, name)) for name in sorted(_DECIDING_ROWS)},
             }
         )
-        store.describe({"kind": "rows", "problems": place, "split": wanted.split})
+        self.store.describe({"kind": "rows", "problems": place, "split": wanted.split})
 
-    def problems(self) -> Iterator[SourcedProblem]:
+    def problems(self) -> Iterator[tuple[Problem, bool]]:
         rows, self._opened = self._opened, self._read()
-        table = self._store.problems
+        table = self.store.problems
         for number, read in rows:
             if isinstance(read, BadRow):
                 table.leave_out_row(number, read.why)
-                self._say("row is left out", str(read))
+                self.say("row is left out", str(read))
                 if self.count is not None and number > self._furthest:
                     self.count -= 1
                 self._furthest = max(self._furthest, number)
                 continue
             for note in read.notes:  # most rows have the same: they are said once, not in the notes of each
-                self._say("columns are not used", f"columns of the rows are {note}")
-            problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id), notes=())
-            seen = self._store.meet(problem, number, fingerprint(problem))
+                self.say("columns are not used", f"columns of the rows are {note}")
+            problem = replace(with_python(read, self.settings.python), id=table.id_of(number, read.id), notes=())
+            seen = table.meet(problem, number, fingerprint(problem))
             if seen is SeenBefore.CHANGED:
                 line = f"row {number} (from 0), {problem.id}, has changed since it was judged; it is judged again"
-                self._say("row has changed", line)
-            yield SourcedProblem(problem, seen is SeenBefore.DONE)
-
-    def whole(self, problem: Problem) -> Problem:
-        """Return the problem itself: a row is read with its data."""
-        return problem
+                self.say("row has changed", line)
+            yield problem, seen is SeenBefore.DONE
 
     def _read(self) -> Iterator[tuple[int, Problem | BadRow]]:
-        return read_rows(self._settings.problems, self._settings.rows, self._languages, share=self._shard)
+        return read_rows(self.settings.problems, self.settings.rows, self.languages, share=self.shard)
 
 
 class _FirstLines:

@@ -19,7 +19,7 @@ from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress, WorkerProgress
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
-from balancer.pipeline.running.setting_up import LocalJudge, SessionRecord, find_generators, open_runner, settings_of
+from balancer.pipeline.running.setting_up import SessionRecord, find_generators, judge_here, open_runner, settings_of
 from balancer.pipeline.running.turns import WorkersLost
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
@@ -27,7 +27,7 @@ from balancer.program import Executor
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 
-__all__ = ["RemoteEngine", "RemoteJudge", "RemoteResult", "RemoteTask", "RemoteWorkers", "run_remote_task"]
+__all__ = ["RemoteEngine", "RemoteResult", "RemoteTask", "RemoteWorkers", "judge_elsewhere", "run_remote_task"]
 
 _TELL_S = 0.5
 
@@ -86,41 +86,29 @@ RemoteEngine = Callable[[Config], AbstractContextManager[RemoteWorkers]]
 """Starts the workers for a run. Raises BalancerError."""
 
 
-class RemoteJudge:
-    """Has problems judged by other processes. See `balancer.pipeline.running.turns.ProblemJudge`.
+def judge_elsewhere(
+    workers: RemoteWorkers, record: SessionRecord, progress: Progress, runner: Runner, problem: Problem
+) -> None:
+    """Have a problem judged by other processes, and take back the result.
 
     Args:
         workers: the processes.
-        store: has all problems, and takes back their results.
-        session: its id in the store.
+        record: of the session. Its store has all problems.
         progress: receives the progress of the workers.
         runner: of this process. It runs nothing, and tells whether to stop.
-        at_once: least number of problems at once.
+        problem: with its data.
     """
-
-    def __init__(
-        self, workers: RemoteWorkers, store: Store, session: str, progress: Progress, runner: Runner, at_once: int
-    ) -> None:
-        self.at_once = max(at_once, workers.at_once)
-        self._workers = workers
-        self._store = store
-        self._session = session
-        self._progress = progress
-        self._runner = runner
-        self._began_s = time.monotonic()
-
-    def judge(self, problem: Problem) -> None:
-        """Have a problem judged, and take back the result."""
-        sent = RemoteTask(problem, part_of(self._store, problem.id))
-        sent_s = time.monotonic() - self._began_s
-        came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)
-        if isinstance(came, str):
-            raise WorkersLost(came)
-        taken_s = max(sent_s, time.monotonic() - self._began_s - came.took_s)
-        take_back(self._store, problem.id, came.part, self._session, taken_s)
-        if came.stopped:
-            raise Stopped
-        self._progress.finish(problem.id)
+    store = record.store
+    sent = RemoteTask(problem, part_of(store, problem.id))
+    sent_s = time.monotonic() - record.began_s
+    came = workers.judge(sent, progress.hear, lambda: runner.stopping)
+    if isinstance(came, str):
+        raise WorkersLost(came)
+    taken_s = max(sent_s, time.monotonic() - record.began_s - came.took_s)
+    take_back(store, problem.id, came.part, record.session, taken_s)
+    if came.stopped:
+        raise Stopped
+    progress.finish(problem.id)
 
 
 def run_remote_task(
@@ -159,7 +147,7 @@ def run_remote_task(
         stopped = False
         try:
             with _telling(lambda: tell(progress.take(problem)), runner):
-                LocalJudge(find_generators(config, registry), settings, runner, store, progress).judge(sent.problem)
+                judge_here(find_generators(config, registry), settings, runner, store, progress, sent.problem)
         except Stopped:
             stopped = True
         tell(progress.take(problem))

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -32,15 +33,15 @@ from balancer.pipeline.running.problem_source import (
     lines_on_missing,
     open_problem_source,
 )
-from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge
+from balancer.pipeline.running.remote import RemoteEngine, judge_elsewhere
 from balancer.pipeline.running.setting_up import (
-    LocalJudge,
     SessionRecord,
     find_generators,
+    judge_here,
     open_runner,
     settings_of,
 )
-from balancer.pipeline.running.turns import ProblemJudge, ProblemTurns
+from balancer.pipeline.running.turns import ProblemTurns
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
@@ -129,11 +130,13 @@ def run_pipeline(
             _show_page(config, pool, options.live, progress, stack)
         for problem in source.known:
             progress.plan(problem.id, _guess(problem, settings))
-        judge: ProblemJudge = LocalJudge(opened, settings, runner, store, progress)
+        at_once = settings.sample_level_workers
+        judge = partial(judge_here, opened, settings, runner, store, progress)
         if workers is not None:
-            judge = RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
+            at_once = max(at_once, workers.at_once)
+            judge = partial(judge_elsewhere, workers, record, progress, runner)
         with _stop_on_signal(runner, progress) as told:
-            complete = ProblemTurns(source, judge, store, progress, runner).take_all()
+            complete = ProblemTurns(source, judge, at_once, store, progress, runner).take_all()
         store.end_session(session, pool.stats().to_dict() if workers is None else workers.stats(), complete=complete)
         return replace(conclude(store, folder, say), stopped_by=told[0])
 

@@ -4,16 +4,16 @@ Decides what is recorded of a run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
-from balancer.judging.pending import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions, Span
 from balancer.judging.runner import Runner
 from balancer.judging.trust import Trust
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
-from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem
@@ -23,7 +23,7 @@ from balancer.program import Execution, Executor, Program
 from balancer.settings.config import Config, on_one_machine
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 
-__all__ = ["LocalJudge", "SessionRecord", "find_generators", "open_runner", "settings_of"]
+__all__ = ["SessionRecord", "find_generators", "judge_here", "open_runner", "settings_of"]
 
 
 def settings_of(config: Config) -> PipelineSettings:
@@ -53,6 +53,7 @@ def find_generators(config: Config, registry: Registry) -> list[Generator]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
 class SessionRecord:
     """Records the program runs of a session.
 
@@ -63,15 +64,14 @@ class SessionRecord:
         began_s: start of the run, by `time.monotonic`.
     """
 
-    def __init__(self, store: Store, session: str, say: Callable[[str], object], began_s: float) -> None:
-        self.store = store
-        self.say = say
-        self._session = session
-        self._began_s = began_s
+    store: Store
+    session: str
+    say: Callable[[str], object]
+    began_s: float
 
     def add_span(self, span: Span) -> None:
         """Record a lease that has ended."""
-        self.store.leases.add(self._session, span, self._began_s)
+        self.store.leases.add(self.session, span, self.began_s)
 
     def say_compiled(self, program: Program, execution: Execution, endpoint: str) -> None:
         """Print that compiling a program took long, or that it needs an older standard."""
@@ -105,27 +105,15 @@ def open_runner(
     return Runner(pool, executors, options, hooks)
 
 
-class LocalJudge:
-    """Judges problems in this process. See `balancer.pipeline.running.turns.ProblemJudge`."""
-
-    def __init__(
-        self,
-        generators: Sequence[Generator | EquippedGenerator],
-        settings: PipelineSettings,
-        runner: Runner,
-        store: Store,
-        progress: Progress,
-    ) -> None:
-        self.at_once = settings.sample_level_workers
-        self._generators = generators
-        self._settings = settings
-        self._runner = runner
-        self._store = store
-        self._progress = progress
-
-    def judge(self, problem: Problem) -> None:
-        """Take a problem through its rounds."""
-        allowed_s = self._settings.budget_s or None
-        sample = Sample(problem, self._generators, self._settings, self._runner, self._store, self._progress, allowed_s)
-        with sample.threads:
-            judge_problem(sample)
+def judge_here(
+    generators: Sequence[Generator | EquippedGenerator],
+    settings: PipelineSettings,
+    runner: Runner,
+    store: Store,
+    progress: Progress,
+    problem: Problem,
+) -> None:
+    """Take a problem through its rounds, in this process."""
+    sample = Sample(problem, generators, settings, runner, store, progress, settings.budget_s or None)
+    with sample.threads:
+        judge_problem(sample)

@@ -5,17 +5,18 @@ Decides the order, how many problems are in memory (those at work, and the next 
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from balancer.errors import BalancerError, PackageError
 from balancer.judging.runner import Runner, Stopped
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.results.collect import settle
+from balancer.pipeline.results.run_result import settle
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.running.problem_source import ProblemSource, SourcedProblem
+from balancer.pipeline.running.problem_source import ProblemSource
 from balancer.problem import Problem
 
-__all__ = ["ProblemJudge", "ProblemTurns", "WorkersLost", "work_through"]
+__all__ = ["ProblemTurns", "WorkersLost", "work_through"]
 
 Item = TypeVar("Item")
 
@@ -26,85 +27,66 @@ class WorkersLost(BalancerError):
     """The workers of a problem died repeatedly. The next session judges it."""
 
 
-class ProblemJudge(Protocol):
-    """Judges problems, e.g. in this process.
-
-    Attributes:
-        at_once: problems judged at once.
-    """
-
-    at_once: int
-
-    def judge(self, problem: Problem) -> None:
-        """Take a problem, which has its data, through its rounds.
-
-        Raises:
-            Stopped: the run was stopped.
-            WorkersLost: it cannot be judged now.
-        """
-        ...
-
-
+@dataclass(slots=True)
 class ProblemTurns:
     """The turns of all problems of a run in this session.
 
     Args:
         source: the problems.
-        judge: judges them.
+        judge: takes a problem, which has its data, through its rounds. Raises Stopped, or WorkersLost: not now.
+        at_once: problems judged at once.
         store: knows the result and the time of each.
         progress: counts those that are over.
         runner: is stopped if one fails.
     """
 
-    def __init__(
-        self, source: ProblemSource, judge: ProblemJudge, store: Store, progress: Progress, runner: Runner
-    ) -> None:
-        self._source = source
-        self._judge = judge
-        self._store = store
-        self._progress = progress
-        self._runner = runner
-        self._lost = False
+    source: ProblemSource
+    judge: Callable[[Problem], object]
+    at_once: int
+    store: Store
+    progress: Progress
+    runner: Runner
+    lost: bool = field(default=False, init=False)
 
     def take_all(self) -> bool:
         """Judge all problems. Return whether all were judged to their end."""
-        complete = self._judge_all(self._source.problems())
-        while complete and (again := self._store.withdraw()):  # an endpoint that lied had a part in these
-            complete = self._judge_all(each for each in self._source.problems() if each.problem.id in again)
-        self._store.withdraw()  # the run was stopped: the next session judges them
-        return complete and not self._lost
+        complete = self._judge_all(self.source.problems())
+        while complete and (again := self.store.withdraw()):  # an endpoint that lied had a part in these
+            complete = self._judge_all(each for each in self.source.problems() if each[0].id in again)
+        self.store.withdraw()  # the run was stopped: the next session judges them
+        return complete and not self.lost
 
-    def _judge_all(self, problems: Iterator[SourcedProblem]) -> bool:
-        return work_through(self._counted(problems), self._take, self._judge.at_once, self._runner)
+    def _judge_all(self, problems: Iterator[tuple[Problem, bool]]) -> bool:
+        return work_through(self._counted(problems), self._take, self.at_once, self.runner)
 
-    def _counted(self, problems: Iterator[SourcedProblem]) -> Iterator[SourcedProblem]:
+    def _counted(self, problems: Iterator[tuple[Problem, bool]]) -> Iterator[tuple[Problem, bool]]:
         """Yield the problems, and tell the progress how many there are: rows may turn out to be left out."""
         for each in problems:
-            self._progress.expect(self._source.count)
+            self.progress.expect(self.source.count)
             yield each
-        self._progress.expect(self._source.count)
+        self.progress.expect(self.source.count)
 
-    def _take(self, sourced: SourcedProblem) -> None:
-        problem = sourced.problem
-        if sourced.done:
-            self._progress.finish(problem.id)
+    def _take(self, sourced: tuple[Problem, bool]) -> None:
+        problem, done = sourced
+        if done:
+            self.progress.finish(problem.id)
             return
         try:
-            problem = self._source.whole(problem)
+            problem = self.source.whole(problem)
         except PackageError as error:
             self._put_off(problem, "; ".join(error.problems))
             return
         try:
-            self._judge.judge(problem)
+            self.judge(problem)
         except WorkersLost as error:
             self._put_off(problem, str(error))
-        settle(self._store, problem)
+        settle(self.store, problem)
 
     def _put_off(self, problem: Problem, why: str) -> None:
-        self._store.of(problem.id).put_off(why)
-        self._progress.put_off(problem.id)
-        self._progress.say(f"{problem.id} is left for the next session: {why}")
-        self._lost = True
+        self.store.of(problem.id).put_off(why)
+        self.progress.put_off(problem.id)
+        self.progress.say(f"{problem.id} is left for the next session: {why}")
+        self.lost = True
 
 
 # -- many at once --------------------------------------------------------------------------------------

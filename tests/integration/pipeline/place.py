@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from balancer.pipeline.results.collect import problem_result
+from balancer.pipeline.results.problem_result import result_of
 from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
-__all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "known_in", "make_place", "serving", "until"]
+__all__ = ["ROOT", "Place", "alive", "children_of", "known_in", "make_place", "new_place", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
@@ -76,6 +75,18 @@ generators = ["data", "mutate"]
         assert process.returncode == code, err
         return out
 
+    def kill_when(self, condition: Callable[[], bool]) -> None:
+        """Run it, and kill it as soon as `condition` holds."""
+        with self.running() as process:
+            until(condition, process)
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+
+    def has_leases(self, least: int) -> bool:
+        """Return whether so many leases have ended."""
+        return self.leases() >= least
+
     def leases(self) -> int:
         """Return how many leases have ended so far, over all sessions."""
         return int(self.rows("SELECT count(*) FROM spans")[0][0]) if self.has("spans") else 0
@@ -108,9 +119,9 @@ generators = ["data", "mutate"]
 def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return what a results folder knows of its problems; times are not part of it."""
     with Store(results) as store:
-        rosters = list(store.problems.rosters())
-        logs = [store.of(roster.id) for roster in rosters]
-        found = [problem_result(store, roster) for roster in rosters]
+        problems = list(store.problems.met())
+        logs = [store.of(problem.id) for problem in problems]
+        found = [result_of(log, problem) for log, problem in zip(logs, problems, strict=True)]
     facts: dict[str, list[tuple[Any, ...]]] = {
         "cases": [
             (log.problem, c.id, c.data, c.answer, c.origin, c.sample, c.state.value)
@@ -125,6 +136,14 @@ def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @contextmanager
+def new_place(folder: Path) -> Iterator[Place]:
+    """Return a folder as a place."""
+    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
+        Path(scratch).chmod(0o711)
+        yield Place(folder, Path(scratch))
+
+
+@contextmanager
 def make_place(folder: Path) -> Iterator[Place]:
     """Fill a folder with two light problems, one with an output validator of its own; Python only."""
     for name in ("exact-change", "meeting-room"):
@@ -134,9 +153,8 @@ def make_place(folder: Path) -> Iterator[Place]:
             file.unlink()
         accepted = next((home / "submissions/accepted").glob("*.py"))
         shutil.copy(accepted, accepted.with_name("again.py"))
-    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
-        Path(scratch).chmod(0o711)
-        yield Place(folder, Path(scratch))
+    with new_place(folder) as place:
+        yield place
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
@@ -147,29 +165,6 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None =
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended too soon: {process.communicate()}")
         time.sleep(_LOOK_S)
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def serving(port: int, *, workers: int = 2) -> Iterator[int]:
-    """Run `balancer sandbox` on `port` for the length of a `with` block; yields its process id."""
-    command = [*_COMMAND, "sandbox", "--port", str(port), "--workers", str(workers)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert f":{port}/" in line, line
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE_S)
 
 
 def children_of(pid: int) -> set[tuple[int, int]]:

@@ -7,14 +7,12 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
@@ -22,7 +20,7 @@ import pytest
 
 from balancer.pipeline.llm.scripted import answer_to
 from balancer.pipeline.results.store import Store
-from tests.integration.pipeline.place import ROOT, Place, until
+from tests.integration.pipeline.place import ROOT, Place, new_place, until
 from tests.patience import PATIENCE_S
 from tests.servers import running_server
 from tests.unit.llm.served import Deed, ModelServer, error, hang, says, serving_model
@@ -89,16 +87,9 @@ model = "m"
     (place.folder / "c.toml").write_text(config)
 
 
-@contextmanager
-def _new_place(folder: Path) -> Iterator[Place]:
-    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
-        Path(scratch).chmod(0o711)
-        yield Place(folder, Path(scratch))
-
-
 @pytest.fixture
 def place(tmp_path):
-    with _new_place(tmp_path) as place:
+    with new_place(tmp_path) as place:
         yield place
 
 
@@ -122,7 +113,7 @@ def _end(place: Place) -> End:
     told = [json.loads(payload) for (payload,) in place.rows("SELECT payload FROM events WHERE kind = 'answer'")]
     answers = [(key, problem, number, text) for key, problem, number, *_, text, _, _, _ in told]
     with Store(place.folder / "results") as store:
-        logs = [store.of(roster.id) for roster in store.problems.rosters()]
+        logs = [store.of(problem.id) for problem in store.problems.met()]
     rounds = [(log.problem, number, log.notes(number)) for log in logs for number in range(log.rounds)]
     aids = [(log.problem, role, program) for log in logs for role, program in sorted(log.brought.items())]
     return End({**place.end(), "rounds": rounds, "aids": aids}, answers, place.leases())
@@ -132,7 +123,7 @@ def _end(place: Place) -> End:
 def undisturbed(sandboxes, tmp_path_factory):
     """Run it once, and let it be."""
     model = Model()
-    with _new_place(tmp_path_factory.mktemp("loop")) as place, serving_model([], model.answer) as server:
+    with new_place(tmp_path_factory.mktemp("loop")) as place, serving_model([], model.answer) as server:
         _write(place, [each.url for each in sandboxes], [server.url])
         place.run()
         end = _end(place)
@@ -154,9 +145,9 @@ def test_the_command_is_killed_at_five_moments(place, sandboxes, undisturbed, in
         moments = sorted(Random(20260808 + seed).sample(range(1, undisturbed.leases - 15), 4))
         with serving_model([], model.answer) as server:
             _write(place, [each.url for each in sandboxes], [server.url])
-            _kill_when(lambda: bool(server.asked), place)
+            place.kill_when(lambda: bool(server.asked))
             for moment in moments:
-                _kill_when(partial(_at_least, place, moment), place)
+                place.kill_when(partial(place.has_leases, moment))
             place.run()
         end = _end(place)
         assert (end.known, end.answers) == (undisturbed.known, undisturbed.answers)
@@ -165,18 +156,6 @@ def test_the_command_is_killed_at_five_moments(place, sandboxes, undisturbed, in
         again = model.answered.total() - len(end.answers)
         assert 1 <= again <= 5 * _ROWS_AT_WORK
         print(f"seed {seed}: {len(end.answers)} answers, {again} asked for again after 5 kills")
-
-
-def _kill_when(condition: Callable[[], bool], place: Place) -> None:
-    with place.running() as process:
-        until(condition, process)
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
-
-
-def _at_least(place: Place, leases: int) -> bool:
-    return place.leases() >= leases
 
 
 def test_servers_of_the_model_and_a_sandbox_fail(place, sandboxes, undisturbed):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from balancer.observing.traces import read_trace
-from tests.integration.pipeline.place import Place, alive, children_of, free_port, make_place, serving, until
+from tests.integration.pipeline.place import alive, children_of, make_place, until
 from tests.patience import PATIENCE_S
 from tests.servers import running_server
 
@@ -73,11 +73,7 @@ def test_the_command_is_killed_three_times(place, servers, undisturbed):
     end, leases = undisturbed
     place.write(servers)
     for after in sorted(Random(20260101).sample(range(5, leases - 15), 3)):
-        with place.running() as process:
-            until(partial(_at_least, place, after), process)
-            process.kill()
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        place.kill_when(partial(place.has_leases, after))
     place.run()
     assert place.end() == end
     summary = place.summary()
@@ -91,10 +87,6 @@ def test_the_command_is_killed_three_times(place, servers, undisturbed):
     assert len(mine) == summary["pool"]["acquired"]
     assert {each.endpoint for each in mine} == set(servers)
     assert all(each.server_s and each.server_s <= each.held_s for each in mine if each.outcome == "success")
-
-
-def _at_least(place: Place, leases: int) -> bool:
-    return place.leases() >= leases
 
 
 @pytest.mark.more
@@ -134,25 +126,6 @@ def test_ctrl_c_leaves_nothing_behind(place, undisturbed, signals):
     place.run()
     assert place.end() == undisturbed[0]
     assert place.summary()["complete"] is True
-
-
-@pytest.mark.more
-def test_all_servers_are_down_and_come_back(place, undisturbed):
-    ports = [free_port(), free_port()]
-    place.write([f"http://127.0.0.1:{port}/" for port in ports], capacity=2, more="attempts = 2\noutage_s = 0\n")
-    out = place.run(code=3)
-    assert "the same command tries again" in out
-    summary = place.summary()
-    assert (summary["judged"], summary["cases"], summary["complete"]) == (0, 0, False)
-    assert summary["unjudged"] > 0
-    assert all("ConnectError" in problem["notes"][0] for problem in summary["per_problem"])
-    # The inputs of the first round are there, and none of a later one: nothing is known that it could start from.
-    end = undisturbed[0]
-    assert 0 < len(place.end()["cases"]) < len(end["cases"])
-    with serving(ports[0]):
-        place.run()
-    assert place.end() == end
-    assert place.summary()["unjudged"] == 0
 
 
 @pytest.mark.more

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from balancer.judging import judgements
 from balancer.pipeline.llm import asker
-from balancer.pipeline.results.collect import problem_result
+from balancer.pipeline.results.problem_result import result_of
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import checking, toolbox
 from balancer.pipeline.running.run import run_pipeline
@@ -107,7 +107,7 @@ capacity = 8
     assert result.complete
     assert len(server.asked) == len(table), "each was asked once, and no server was blamed"
     with Store(folder / "results") as store:
-        problems = [problem_result(store, roster) for roster in store.problems.rosters()]
+        problems = [result_of(store.of(each.id), each) for each in store.problems.met()]
     return Found(
         {
             each.name: (*each.notes, *(f"{d.submission}: {d.verdict.value} ({d.note})" for d in each.disagreements))

@@ -3,13 +3,11 @@
 import json
 import subprocess
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from tests.integration.pipeline.place import Place
+from tests.integration.pipeline.place import Place, new_place
 from tests.patience import PATIENCE_S
 from tests.unit.llm.served import error, says, serving_model
 
@@ -62,9 +60,8 @@ def _assert_nowhere(place: Place, ran: subprocess.CompletedProcess[str]) -> None
 
 @pytest.fixture
 def place(tmp_path):
-    with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
-        Path(scratch).chmod(0o711)
-        yield Place(tmp_path, Path(scratch))
+    with new_place(tmp_path) as made:
+        yield made
 
 
 def _echo(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
@@ -76,6 +73,7 @@ def _echo_escaped(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> Non
     says('{"inputs": ["' + "".join(f"\\u{ord(c):04x}" for c in _KEY) + '"]}')(handler, asked)
 
 
+_GOOD = says('{"inputs": ["3 4\\n"]}')
 _QUOTES = f"Incorrect API key provided: {_KEY}. You sent 'Bearer {_KEY}'."
 
 
@@ -84,6 +82,7 @@ _QUOTES = f"Incorrect API key provided: {_KEY}. You sent 'Bearer {_KEY}'."
 @pytest.mark.parametrize(
     "deed",
     [
+        pytest.param(_GOOD, id="good"),
         pytest.param(_echo, id="echo"),
         pytest.param(_echo_escaped, id="escaped echo", marks=pytest.mark.more),
         pytest.param(error(401, message=_QUOTES), id="401"),
@@ -97,16 +96,7 @@ def test_a_server_that_quotes_the_key(place, monkeypatch, deed):
     assert set(server.keys) == {f"Bearer {_KEY}"}, "the key was sent"
     _assert_nowhere(place, ran)
     notes = json.loads((place.folder / "results/summary.json").read_text())["per_problem"][0]["notes"]
-    assert notes, "and people are told"
-
-
-@pytest.mark.more
-def test_a_good_server(place, monkeypatch):
-    with serving_model([], always=says('{"inputs": ["3 4\\n"]}')) as server:
-        ran = _run(place, monkeypatch, [server.url])
-    assert ran.returncode == 0, ran.stderr
-    assert set(server.keys) == {f"Bearer {_KEY}"}
-    _assert_nowhere(place, ran)
+    assert notes or deed is _GOOD, "and people are told"
 
 
 @pytest.mark.sampled(1)

@@ -8,7 +8,7 @@ import pytest
 from balancer.pipeline.llm.answer import ModelAnswer
 from balancer.pipeline.llm.asker import Asker, ModelAccount, Prompts
 from balancer.pipeline.llm.client import Declined, ModelReply, NotAnswered
-from balancer.pipeline.results.records import TokenUsage
+from balancer.pipeline.results.records import ModelUsage
 from balancer.pipeline.results.store import Store
 from balancer.settings.llm import LlmSettings
 
@@ -69,7 +69,7 @@ def test_answer_good_or_bad_is_asked_for_once_in_all_sessions(answers, replies, 
         asked = _asker(servers, answers).ask("row", 0, "question")
         assert (asked.answer, asked.lines) == (answer, lines)
     assert [len(messages) for messages in servers.asked] == [2, 4, 6][: len(replies)]
-    assert answers.used() == {"row": TokenUsage(*(len(replies) * each for each in (10, 5, 1.0)))}
+    assert answers.used() == {"row": ModelUsage(*(len(replies) * each for each in (1, 10, 5, 1.0)))}
     if answer is None:
         assert _PROSE in servers.asked[1][2]["content"]
         assert "holds no JSON object" in servers.asked[1][3]["content"]

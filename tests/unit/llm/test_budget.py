@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.llm.asker import ModelAccount, NoBudget
-from balancer.pipeline.results.records import TokenUsage
+from balancer.pipeline.results.records import ModelUsage
 from balancer.settings.llm import LlmBudget
 from tests.patience import PATIENCE_S
 
@@ -25,7 +25,7 @@ def _call(account, row, most, used, fails):
 
 @given(_Calls, st.integers(1, 200), st.integers(1, 100), st.integers(0, 50))
 def test_caps_are_never_passed_and_refuse_nothing_that_fits(calls, tokens, row_tokens, before):
-    account = ModelAccount(LlmBudget(tokens=tokens, row_tokens=row_tokens), {"a": TokenUsage(before)})
+    account = ModelAccount(LlmBudget(tokens=tokens, row_tokens=row_tokens), {"a": ModelUsage(1, before)})
     used = {"a": before, "b": 0}
     for row, most, part, fails in calls:
         if used[row] + most > row_tokens or sum(used.values()) + most > tokens:

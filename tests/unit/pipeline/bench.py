@@ -13,7 +13,7 @@ from rich.console import Console
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import proposal_batches
 from balancer.pipeline.round.sample import Sample

@@ -7,10 +7,9 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
-from balancer.judging.pending import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions, Span
 from balancer.judging.runner import Runner
 from balancer.opening.pool import Pool
-from balancer.pipeline.results.run_result import Span
 from balancer.program import Execution, Executor, Limits, Program, Status
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.programs import PROGRAMS, pong

@@ -5,19 +5,11 @@ from dataclasses import replace
 from random import Random
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.results.run_result import (
-    ANSWERS,
-    CaseResult,
-    CaseState,
-    Disagreement,
-    EndpointTotals,
-    LeaseTotals,
-    ProblemResult,
-    RunResult,
-    RunStage,
-    Span,
-    SubmissionResult,
-)
+from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.results.problem_log import CaseState, StoredVerdict
+from balancer.pipeline.results.problem_result import CaseResult, ProblemResult, SubmissionResult
+from balancer.pipeline.results.records import ANSWERS, EndpointTotals, LeaseTotals
+from balancer.pipeline.results.run_result import RunResult
 from balancer.problem import Origin, Verdict
 
 __all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission", "work_of"]
@@ -50,7 +42,7 @@ def made_up_problem(name: str, rng: Random, *, cases: int = 40, wrong: int = 4) 
     contested = case(cases, state=CaseState.CONTESTED)
     accepted = [submission(f"accepted/{s}", [Verdict.ACCEPTED] * cases, accepted=True) for s in ("one.cpp", "other.py")]
     odd = rng.random() < 0.2
-    differs = Disagreement(cases, contested.origin, "accepted/other.py", Verdict.WRONG_ANSWER, "3 != 4")
+    differs = StoredVerdict("accepted/other.py", cases, Verdict.WRONG_ANSWER, 0.1, "3 != 4")
     return ProblemResult(
         id=name,
         name=name.replace("-", " ").title(),

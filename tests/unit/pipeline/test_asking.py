@@ -14,7 +14,7 @@ import pytest
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState
 from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.round.toolbox import SampleToolbox

@@ -120,9 +120,8 @@ def test_the_wall_clock_of_a_worker_s_machine_moves_no_lease_of_the_run(bench, o
     assert bench.away(near, "there", sample_level_workers=1).complete
     took_s = time.monotonic() - began_s
     with Store(bench.folder / "there") as store:
-        spans = store.leases.of(store.sessions()[0].id)
-    begun = [min(each.started_s for each in spans if each.problem == name) for name in near.judged]
-    ended = [max(each.ended_s for each in spans if each.problem == name) for name in near.judged]
+        sql = "SELECT MIN(started_s), MAX(ended_s) FROM spans WHERE problem = ?"
+        begun, ended = zip(*(store.log.row(sql, name) for name in near.judged), strict=True)
     assert len(begun) == 4
     assert all(after >= before for after, before in zip(begun, [0.0, *ended], strict=False))
     assert ended[-1] <= took_s
@@ -200,7 +199,7 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
     with Store(tmp_path / "run") as run:
         session = run.begin_session("fifo", 1)
         for number in range(4):
-            run.meet(make_problem(f"p{number}"), number, "as it is")
+            run.problems.meet(make_problem(f"p{number}"), number, "as it is")
         judged("p0", lambda trust: None)
         assert run.withdraw() == set()
         judged("p1", lambda trust: trust.eject("a", "it lied"))
@@ -210,5 +209,5 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
         found = run.trust.found()
         assert [(each.endpoint, each.why) for each in found.liars] == [("a", "it lied")]
         assert found.again == 4
-        assert len(list(run.problems.rosters())) == 4
+        assert len(list(run.problems.met())) == 4
         assert run.withdraw() == set()

@@ -20,9 +20,8 @@ from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_arguments
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.report.export import write_rows
-from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.problem_log import ProposalBatch
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProposalBatch
+from balancer.pipeline.results.run_result import settle
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
@@ -184,7 +183,7 @@ def test_new_cases_of_calls_have_the_form_of_the_row(tests, made, tmp_path):
     assert isinstance(problem, Problem)
     with Store(tmp_path / "results") as store:
         store.describe({"kind": "rows", "problems": str(tmp_path / "rows.jsonl"), "split": "train"})
-        store.meet(problem, 0, "")
+        store.problems.meet(problem, 0, "")
         log = store.of("a")
         log.propose(0, ProposalBatch([Proposal(b"18\n", Origin("g", "d"))]))
         log.set_case(1, CaseState.READY, "", b"36")

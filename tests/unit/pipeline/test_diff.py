@@ -8,9 +8,8 @@ import pytest
 
 from balancer.commands.results import differ, difference_lines, write_again
 from balancer.errors import ConfigError
-from balancer.pipeline.results.collect import settle
-from balancer.pipeline.results.problem_log import ProposalBatch
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProposalBatch
+from balancer.pipeline.results.run_result import settle
 from balancer.pipeline.results.store import Store
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from tests.unit.pipeline.bench import make_problem
@@ -26,7 +25,7 @@ def stored(folder: Path, runs: Mapping[str, Mapping[bytes, str]], programs: Iter
         session = store.begin_session("fifo", 1)
         for number, (name, inputs) in enumerate(runs.items()):
             problem: Problem = replace(make_problem(name, accepted=("double",), wrong=tuple(programs)), id=name)
-            store.meet(problem, number, "print")
+            store.problems.meet(problem, number, "print")
             store.of(name).propose(0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
             for case, said in enumerate(inputs.values(), 1):
                 store.of(name).set_case(case, CaseState.READY, "", b"1")
@@ -48,8 +47,8 @@ def test_each_kind_of_difference_is_told(tmp_path):
     before = stored(tmp_path / "a", {"p": {b"1": "AW", b"2": "AA"}, "gone": {b"1": "AW"}, "same": {b"1": "WW"}})
     after = stored(tmp_path / "b", {"p": {b"2": "WA", b"3": "AW", b"4": "AA"}, "same": {b"1": "WU"}, "new": {}})
     found = differ(before, after)
-    assert (found.only_before, found.only_after, found.both) == (["gone"], ["new"], 2)
-    assert (found.gained, found.lost) == (2, 1)
+    assert (found.only_before, found.only_after, found.problems_in_both) == (["gone"], ["new"], 2)
+    assert (found.cases_gained, found.cases_lost) == (2, 1)
     (verdict,) = found.verdicts
     assert (verdict.problem, verdict.submission, verdict.before, verdict.after) == (
         "p", "one", "accepted", "wrong_answer",

@@ -14,26 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from balancer.pipeline.generators.draw.largest import SHORTFALL
 from balancer.pipeline.report import page, write_report
 from balancer.pipeline.report.charts import draw_charts
 from balancer.pipeline.report.document import notes
 from balancer.pipeline.report.headline import nothing_judged, tiles, verdict, warnings
 from balancer.pipeline.report.matrix import LEGEND, LETTERS, matrix_of
+from balancer.pipeline.report.readings import with_readings
 from balancer.pipeline.report.summary import print_summary
-from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
-from balancer.pipeline.results.run_result import (
-    CaseState,
-    ContestedReading,
-    Disagreement,
-    LeftOutRow,
-    NearCase,
-    ProblemResult,
-    RunResult,
-    SurvivorReading,
-)
-from balancer.problem import Origin, Verdict
+from balancer.pipeline.report.tables import endpoint_table, gone_endpoints
+from balancer.pipeline.results.problem_log import CaseState, ProposalBatch, StoredVerdict
+from balancer.pipeline.results.problem_result import ProblemResult
+from balancer.pipeline.results.run_result import RunResult, collect, settle
+from balancer.pipeline.results.store import LeftOutRow, Store
+from balancer.problem import Origin, Proposal, Verdict
 from balancer.reporting import charts
 from balancer.reporting.document import Cell, Table, Tone, cell_of, plain
+from tests.unit.pipeline.bench import make_problem
 from tests.unit.pipeline.report_results import (
     case,
     empty_run,
@@ -96,7 +93,7 @@ def _hostile(evil: str = _EVIL) -> RunResult:
             submission(evil, [Verdict.RUN_TIME_ERROR, Verdict.TIME_LIMIT, _Q], expected=evil),
             submission(evil, [_C] * 3, expected=evil),
         ),
-        disagreements=(Disagreement(3, origin, evil, _W, evil),),
+        disagreements=(StoredVerdict(evil, 3, _W, 0.1, evil),),
         left_out={evil: evil},
         notes=(evil,),
     )
@@ -105,7 +102,6 @@ def _hostile(evil: str = _EVIL) -> RunResult:
     endpoints = tuple(replace(e, url=urls[e.url], state=evil) for e in run.pool.endpoints)
     totals = run.work.endpoints
     work = {urls[name]: each for name, each in totals.items()} | {evil: next(iter(totals.values()))}
-    near = NearCase(1, origin, evil, evil, (evil, evil))
     return replace(
         run,
         work=replace(run.work, endpoints=work),
@@ -113,9 +109,6 @@ def _hostile(evil: str = _EVIL) -> RunResult:
         pool=replace(run.pool, strategy=evil, endpoints=endpoints),
         strategy=evil,
         complete=False,
-        readings=(SurvivorReading(evil, evil, evil, evil, (near,), shortfall=evil, inputs=((evil, 1),)),),
-        contested=(ContestedReading(evil, near, ((evil, evil),)),),
-        source={"kind": evil, "problems": evil},
     )
 
 
@@ -209,12 +202,12 @@ def test_missing_language_is_told_once_with_what_it_costs_and_of_very_many_the_d
 # -- endpoints -----------------------------------------------------------------------------------------
 
 
-def test_endpoint_lines_add_up_and_leases_of_one_that_has_left_are_not_lost():
+def test_endpoints_add_up_and_leases_of_one_that_has_left_are_not_lost():
     result = made_up_run(problems=2, cases=10, endpoints=3, capacity=2)
-    lines = endpoint_lines(result)
-    assert [line.stats for line in lines] == [*result.pool.endpoints]
-    assert sum(line.utilisation for line in lines) / 3 == pytest.approx(result.utilisation)
-    assert sum(line.due for line in lines) == pytest.approx(1)
+    rows = [[plain(cell_of(each).words) for each in row] for row in endpoint_table(result).rows]
+    assert [(row[0], row[3]) for row in rows] == [(each.url, str(each.leases)) for each in result.pool.endpoints]
+    assert sum(float(row[6].rstrip("%")) for row in rows) / 3 == pytest.approx(100 * result.utilisation, abs=1)
+    assert [row[5] for row in rows] == ["33.3%"] * 3
     *left, last = result.pool.endpoints
     assert gone_endpoints(result) == {}
     shrunk = replace(result, pool=replace(result.pool, endpoints=tuple(left)))
@@ -417,27 +410,43 @@ def test_page_has_the_headline_first_the_pool_last_and_the_figures_of_each_probl
     assert rows[-1][:2] == [f"{counts['wrong_killed_before']} of 24", f"{counts['wrong_killed']} of 24"]
 
 
-def test_survivor_and_contested_case_have_what_a_setter_needs():
-    near = NearCase(7, Origin("mutate", "n: 2 -> 5"), "5\n1 2", "3", ("wrong/b.py",))
-    reading = SurvivorReading(
-        "sum a", "wrong/a.py", "python", "print(1)", (near,), passed=6, replaced=58, slowest_s=0.5, limit_s=2.0,
-        largest=2000, shortfall="no valid input has half of its largest size: n is at most 9 of 99",
-        inputs=(("largest, slowest", 4), ("nearest", 7)),
-    )  # fmt: skip
-    contested = ContestedReading("sum a", near, (("accepted/x.py", "expected '3', found '4'"), ("y.py", "accepted")))
-    packages, rows = {"kind": "packages", "problems": "p"}, {"kind": "rows", "problems": "r.jsonl", "split": "train"}
-    run = made_up_run(problems=4, cases=6)
-    result = replace(run, readings=(reading,), contested=(contested,), source=packages)
+def _read(folder: Path, source: dict[str, str], text: str = "") -> RunResult:
+    """Return a run with a survivor, a case that rejects another submission, and a contested case."""
+    right, wrong = ("double", f"y.py{text}"), (f"a.py{text}", f"b.py{text}")
+    problem = make_problem(f"sum a{text}", accepted=right, wrong=wrong)
+    with Store(folder) as store:
+        store.describe(source)
+        store.claim({"setting time_limit_factor": "2"})
+        store.begin_session("fifo", 1)
+        store.problems.meet(problem, 0, "-")
+        log = store.of(problem.id)
+        words = text.encode(errors="replace")
+        inputs = [Proposal(data, Origin("mutate", f"n: 2 -> 5{text}")) for data in (b"5\n1 2" + words, b"6", b"7")]
+        log.propose(0, ProposalBatch(inputs, [f"{SHORTFALL}: n is at most 9 of 99{text}"]))
+        for number, state in enumerate((CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED), 1):
+            log.set_case(number, state, "", b"3" + words)
+            for name, said in zip((*right, *wrong), (_A, _W if number == 2 else _A, _A, _W), strict=True):
+                log.judged(name, number, said, 0.5, f"found '4'{text}" * (said is _W))
+        settle(store, problem)
+        return with_readings(store, collect(store))
+
+
+def test_survivor_and_contested_case_have_what_a_setter_needs(tmp_path):
+    result = _read(tmp_path / "packages", {"kind": "packages", "problems": "p"})
     html = page(result, ())
     text = _checked(html)
     for words in (
-        *("all 6, and 58 that later rounds replaced", "500 ms of 2 s", "2.0 kB; no valid input has half", "largest, "),
-        *("slowest", "found '4'", "5\n1 2", "accepted/x.py", 'problems = "p/sum a"', "budget_s = 300"),
+        *("all 1, and 1 that later rounds replaced", "500 ms of 2 s", f"5 B; {SHORTFALL}: n is", "(largest, slowest"),
+        *("nearest)", "Case 1 rejects 1", "found '4'", "5\n1 2", "y.py", 'problems = "p/sum a"', "budget_s = 300"),
     ):
         assert words in text, words
-    assert 'href="inputs/sum%20a/004.in" download' in html
-    assert 'problems = "r.jsonl"' in (asked := _checked(page(replace(result, source=rows), ())))
+    assert [each.cases for each in (*result.readings, *result.contested)] == [(1,), (2,)]
+    assert 'href="inputs/sum%20a/001.in" download' in html
+    rows = {"kind": "rows", "problems": "r.jsonl", "split": "train"}
+    asked = _checked(page(_read(tmp_path / "rows", rows), ()))
+    assert 'problems = "r.jsonl"' in asked
     assert 'ids = ["sum a"]' in asked
+    assert "a.py" in _checked(page(_read(tmp_path / "evil", {"problems": _EVIL}, _EVIL.replace("\udce9", "")), ()))
 
 
 def test_what_was_not_judged_is_named_and_in_no_verdict():

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from balancer.judging.pending import RunStage
 from balancer.pipeline.proposing import Feedback
-from balancer.pipeline.results.collect import problem_result
-from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.results.store import Roster, RosterEntry, StoredCase
+from balancer.pipeline.results.problem_log import CaseState, StoredCase
+from balancer.pipeline.results.problem_result import result_of
 from balancer.pipeline.round import judging
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem
@@ -62,8 +62,7 @@ def judged(folder: Path, allowed_s: float | None) -> tuple[dict[int, set[str]], 
             if case in made:
                 ran[made[case]].add(name)
         states = {made[case.id]: case.state for case in sample.store.of("doubling").cases() if case.id in made}
-        roster = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
-        result = problem_result(sample.store, Roster("doubling", 0, "-", roster, {}))
+        result = result_of(sample.store.of("doubling"), problem)
     assert len(result.kept) == len(RIGHT)
     assert any("jury" in line for line in result.notes) == (allowed_s is not None)
     return ran, {each.name for each in result.killed}, states

@@ -30,7 +30,7 @@ def test_shares_of_rows_come_to_what_one_run_does(bench):
         assert difference(whole, merged).same
         assert len(merged.sessions()) == 2
         assert merged.fingerprint == whole.fingerprint
-        assert list(merged.problems.rosters()) == list(whole.problems.rosters())
+        assert list(merged.problems.met()) == list(whole.problems.met())
         assert merged.log.row("SELECT COUNT(DISTINCT session) FROM spans") == (2,)
         for kind in ("asked", "judged", "settled", "bad_row"):
             count = f"SELECT COUNT(*) FROM events WHERE kind = '{kind}'"
@@ -83,4 +83,4 @@ def test_what_is_no_share_of_one_run_is_refused(bench):
         with pytest.raises(ConfigError, match=why):
             merge(folders, together)
     with merge(shares, bench.folder / "fine") as merged:
-        assert len(list(merged.problems.rosters())) == 2
+        assert len(list(merged.problems.met())) == 2

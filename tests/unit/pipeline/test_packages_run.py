@@ -15,12 +15,13 @@ from balancer.errors import ConfigError, PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint
 from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.report import print_summary, write_report
-from balancer.pipeline.results.run_result import CaseState, RunResult
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.problem_source import find_packages
 from balancer.pipeline.running.run import run_pipeline
 from balancer.program import Execution, Program, Status
-from tests.unit.pipeline.fakes import DOWN, FakeExecutor
+from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, finished
 from tests.unit.pipeline.test_run import CONFIG, Bench, bench
 
@@ -46,7 +47,8 @@ def spoken(bench: Bench) -> tuple[RunResult, list[str]]:
 def ran(bench: Bench) -> set[str]:
     """Return the problems that the last session ran something of."""
     with Store(bench.folder / "results") as store:
-        return {span.problem for span in store.leases.of(store.sessions()[-1].id)}
+        rows = store.log.rows("SELECT DISTINCT problem FROM spans WHERE session = ?", store.sessions()[-1].id)
+        return {problem for (problem,) in rows}
 
 
 # -- what is left out ----------------------------------------------------------------------------------
@@ -122,14 +124,6 @@ def test_if_none_can_be_run_here_that_is_what_is_told(bench):
     doubling = bench.run().problems[0]
     assert "no endpoint can run any of its accepted submissions" in doubling.notes
     assert doubling.left_out["accepted/add.rs"] == "no endpoint runs rust"
-
-
-def test_an_outage_leaves_no_accepted_submission_out(bench):
-    bench.new = lambda: FakeExecutor(always=DOWN)
-    down = bench.run()
-    assert [problem.left_out for problem in down.problems] == [{}, {}, {}]
-    bench.new = FakeExecutor
-    assert all(len(problem.ready) == 6 for problem in bench.run().problems)
 
 
 # -- agreement in place of a validator -----------------------------------------------------------------

@@ -9,8 +9,9 @@ import pytest
 
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import PutOff, ended
-from balancer.pipeline.results.collect import problem_result, settle
-from balancer.pipeline.results.store import Roster, SeenBefore
+from balancer.pipeline.results.problem_result import result_of
+from balancer.pipeline.results.run_result import settle
+from balancer.pipeline.results.store import SeenBefore
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
@@ -42,7 +43,7 @@ def test_a_round_that_is_put_off_is_made_up_for(tmp_path, times):
             assert not sample.store.of(bench.problem.id).has_begun(0)
             why = "round 0 has not begun: nobody answers; run again to go on"
             assert sample.store.of(bench.problem.id).why_put_off == why
-            assert why in problem_result(sample.store, Roster(bench.problem.id, 0, "-", (), {})).notes
+            assert why in result_of(sample.store.of(bench.problem.id), bench.problem).notes
     assert judged(bench) == whole
     with bench.open({"a": FakeExecutor()}) as sample:
         assert sample.store.of(bench.problem.id).why_put_off == ""
@@ -57,7 +58,7 @@ def test_a_problem_with_a_round_to_come_is_not_done(tmp_path, error):
         assert sample.store.problems.meet(bench.problem, 0, "as it is") is SeenBefore.NEW
         judge_problem(sample)
         settle(sample.store, bench.problem)
-        assert problem_result(sample.store, next(sample.store.problems.rosters())).not_judged == ()
+        assert result_of(sample.store.of(bench.problem.id), bench.problem).not_judged == ()
         assert sample.store.problems.meet(bench.problem, 0, "as it is") is (
             SeenBefore.KNOWN if error else SeenBefore.DONE
         )

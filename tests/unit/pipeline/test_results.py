@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.results.run_result import (
-    CaseResult,
-    CaseState,
-    EndpointTotals,
-    LeaseTotals,
-    ProblemResult,
-    RunResult,
-    SubmissionResult,
-    rate,
-)
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import CaseResult, ProblemResult, SubmissionResult
+from balancer.pipeline.results.records import EndpointTotals, LeaseTotals
+from balancer.pipeline.results.run_result import RunResult, rate
 from balancer.problem import Origin, Verdict
 
 A, W, T, R, C, U = (
@@ -139,23 +133,6 @@ def test_a_rate_over_nothing_is_one():
     summary = run_of().summary()
     assert (summary["accepted_kept"], summary["wrong_killed"], summary["utilisation"]) == (1, 1, 0)
     assert (rate(0, 0, 0), rate(0, 4, 4), rate(1, 4, 6)) == (1, 0, 0.25)
-
-
-@pytest.mark.parametrize(
-    ("cases", "verdicts"),
-    [((), ()), ((case(1, state=CaseState.UNJUDGED),), ()), ((case(1),), (U,)), ((case(1),), ())],
-    ids=["no case", "no ready case", "unjudged", "never run"],
-)
-def test_what_was_not_judged_is_no_verdict(cases, verdicts):
-    problem = ProblemResult(
-        "p", "P", cases, (submission("right", True, *verdicts), submission("wrong", False, *verdicts))
-    )
-    assert problem.kept == problem.rejected == problem.killed == problem.survivors == ()
-    assert names(problem.not_judged) == ["right", "wrong"]
-    summary = run_of(problem).summary()
-    assert summary["accepted_kept"] is summary["wrong_killed"] is summary["wrong_killed_before"] is None
-    assert summary["survivors"] == []
-    assert summary["per_problem"][0]["not_judged"] == ["right", "wrong"]
 
 
 @given(verdicts=st.lists(st.lists(st.sampled_from(Verdict), min_size=4, max_size=4), max_size=6), own=st.integers(0, 4))

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.judging.pending import RunStage
-from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog, ProposalBatch
 from balancer.pipeline.round.acts import (
     Act,
     ActEnd,

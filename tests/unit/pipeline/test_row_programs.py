@@ -11,7 +11,7 @@ import pytest
 
 from balancer.errors import ConfigError
 from balancer.judging.verdict import checker_files, checker_program
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState
 from balancer.pipeline.rows.read import read_rows
 from balancer.problem import Checker, Problem, Verdict
 from balancer.program import Execution, Program

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
-from balancer.judging.pending import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions, RunStage, Span
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.opening.pool import Pool
-from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, Limits, Program, Status
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.pending import RunnerOptions
+from balancer.judging.pending import RunnerOptions, RunStage
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.opening.pool import Pool
-from balancer.pipeline.results.run_result import RunStage
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.rules import LimitSettings
 from tests.unit.pipeline.fakes import FakeExecutor, hasty

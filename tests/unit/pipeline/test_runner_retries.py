@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError
-from balancer.judging.pending import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions, RunStage, Span
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.opening.pool import Pool
-from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, Executor, Limits, Program
 from balancer.sandbox.http.client import UnexpectedStatus
 from balancer.settings.rules import HealthSettings, RetrySettings

@@ -10,9 +10,9 @@ from typing import ClassVar
 import pytest
 
 from balancer.pipeline.generators.learn import knowledge
-from balancer.pipeline.results.collect import problem_result
-from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.store import Roster, Store
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import result_of
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution
@@ -90,7 +90,7 @@ def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_pa
         assert verdicts["wrong", small.id].verdict is Verdict.WRONG_ANSWER
         assert verdicts["late", small.id].verdict is Verdict.ACCEPTED, "the larger one killed it too"
         assert small.origin.detail == f"case {large.id}, {len(large.data)} bytes, smaller: still rejects wrong"
-        result = problem_result(sample.store, Roster("doubling", 0, "-", (), {}))
+        result = result_of(sample.store.of("doubling"), sample.problem)
         assert len(result.ready) == 3 + 1 + 2
 
 

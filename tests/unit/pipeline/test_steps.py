@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.results.problem_log import ProblemLog
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog
 from balancer.pipeline.round.acts import Act, ActEnd, Propose
 from balancer.pipeline.round.judging import agreed, work
 from balancer.pipeline.round.known import Known, ProblemClock

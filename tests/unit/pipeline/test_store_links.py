@@ -50,24 +50,10 @@ def test_a_lock_that_is_a_link_is_refused_in_one_line(lock, thesis, fresh):
     assert thesis.read_text() == TEXT
 
 
-def test_a_lock_that_is_a_link_to_nowhere_makes_no_file(lock, tmp_path):
-    lock.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match=r"run\.lock: is a link"):
-        Store(lock.parent)
-    assert not (tmp_path / "nowhere").exists()
-
-
 def test_a_lock_that_is_a_second_name_of_a_file_leaves_its_text(lock, thesis):
     os.link(thesis, lock)
     Store(lock.parent).close()
     assert thesis.read_text() == TEXT
-
-
-def test_a_lock_that_is_held_is_not_emptied(folder):
-    (folder / "run.lock").write_text(TEXT)
-    with Store(folder), pytest.raises(ConfigError, match="another run is writing here"):
-        Store(folder)
-    assert (folder / "run.lock").read_text() == TEXT
 
 
 def test_a_lock_that_is_a_pipe_does_not_block(lock):

@@ -12,10 +12,9 @@ from balancer.errors import EndpointOverloaded
 from balancer.judging.runner import ProgramResult
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
-from balancer.pipeline.results.collect import collect, problem_result, settle
-from balancer.pipeline.results.problem_log import ProblemLog
-from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunResult
-from balancer.pipeline.results.store import Roster, RosterEntry
+from balancer.pipeline.results.problem_log import CaseState, ProblemLog
+from balancer.pipeline.results.problem_result import NOT_ALL_RUN, result_of
+from balancer.pipeline.results.run_result import RunResult, collect, settle
 from balancer.pipeline.round.known import ProblemClock
 from balancer.pipeline.round.round import _chunk as chunk
 from balancer.pipeline.round.shell import judge_problem
@@ -71,9 +70,6 @@ def test_a_later_round_runs_only_what_survives(tmp_path):
     every = ("square", "killed at 8", "wordy at 9", "slow from 20")
     assert wrong == {(0, name) for name in every} | {(1, name) for name in every[1:]} | {(2, "slow from 20")}
     assert {(number, "add") for number in range(3)} <= ran, "the accepted ones agree on every case"
-
-
-ROSTER = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in make_problem().submissions)
 
 
 # -- a budget ------------------------------------------------------------------------------------------
@@ -134,7 +130,7 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path, budget
             if not case.sample and any((name, case.id) not in verdicts for name in alive):
                 assert case.note == NOT_ALL_RUN
                 assert any(each.verdict.kills for each in verdicts.values() if each.case == case.id)
-        found = problem_result(sample.store, Roster("doubling", 0, "", ROSTER, {}))
+        found = result_of(sample.store.of("doubling"), make_problem())
         assert {each.name for each in found.survivors} == alive or not found.ready[2:]
 
 

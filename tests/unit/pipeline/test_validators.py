@@ -9,10 +9,9 @@ import pytest
 
 from balancer.core.metrics import EndpointStats
 from balancer.pipeline.report.headline import troubles
-from balancer.pipeline.results.collect import collect, problem_result, settle
-from balancer.pipeline.results.problem_result import ProblemResult
-from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.store import Roster, RosterEntry
+from balancer.pipeline.results.problem_log import CaseState
+from balancer.pipeline.results.problem_result import ProblemResult, result_of
+from balancer.pipeline.results.run_result import collect, settle
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Executor, Program, Status
@@ -57,9 +56,7 @@ def kept(bench: Bench) -> End:
 
 def found(bench: Bench) -> ProblemResult:
     with bench.open({}) as sample:
-        entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in bench.problem.submissions)
-        roster = Roster(bench.problem.id, 0, "-", entries, {})
-        return problem_result(sample.store, roster)
+        return result_of(sample.store.of(bench.problem.id), bench.problem)
 
 
 def told(bench: Bench, executors: Mapping[str, Executor] | None = None) -> list[str]:

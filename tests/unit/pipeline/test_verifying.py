@@ -9,10 +9,9 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError
-from balancer.judging.pending import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions, RunStage, Span
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.opening.pool import Pool
-from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.pipeline import VerifySettings
 from tests.integration.pipeline.liars import Honest
