@@ -34,6 +34,8 @@ from tests.unit.pipeline.programs import TRUTH
 
 RIGHT = {"double": lambda n: Verdict.ACCEPTED, "add": lambda n: Verdict.ACCEPTED}
 DOUBTFUL = {"double, but 13": lambda n: Verdict.WRONG_ANSWER if n == 13 else Verdict.ACCEPTED}
+HOSTILE = "crashes the judge from 2"  # a wrong program on whose output no judge has a verdict
+FATES = {**RIGHT, **DOUBTFUL, **TRUTH, HOSTILE: lambda n: Verdict.JUDGE_ERROR if n > 1 else Verdict.ACCEPTED}
 
 
 class World:
@@ -77,7 +79,7 @@ class World:
             case Answer() | JudgeCase():
                 name, n = act.submission.name, int(act.case.data)
                 self.ran[name, act.case.id] += not (self.killed and isinstance(act, Answer))  # its output is lost
-                verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
+                verdict = FATES[name](n)
                 log.judged(name, act.case.id, verdict, 0.1 * self.draw(3), "")
                 if isinstance(act, Answer) and verdict is Verdict.ACCEPTED and not self.killed:
                     log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
@@ -96,7 +98,7 @@ class World:
 
 
 def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
-    made = make_problem(accepted=right, wrong=list(TRUTH), own=[1, 13], validators=("check input",))
+    made = make_problem(accepted=right, wrong=[*TRUTH, HOSTILE], own=[1, 13], validators=("check input",))
     return replace(made, packaged=not by_agreement)
 
 
@@ -144,7 +146,12 @@ def _live(inputs, doubtful, allowed_s, workers, data):
             assert all(known.verdict(each, case) for each in alive if each.name != "slow from 20"), "none is forgotten"
         assert known.verdict(known.jury[0], case) is Verdict.ACCEPTED
     for name, cases in known.killed().items():
-        assert all(TRUTH[name](int(case.data)).kills for case in cases)
+        assert all(FATES[name](int(case.data)).kills for case in cases)
+    assert HOSTILE not in known.killed()
+    made_up = [case for case in log.cases(CaseState.READY, CaseState.CONTESTED) if not case.sample]
+    spoilt = [case for case in made_up if (v := log.verdict(HOSTILE, case.id)) and v.verdict is Verdict.JUDGE_ERROR]
+    assert len(spoilt) <= 8, "it contests no more than a few cases"
+    assert all(case.state is CaseState.CONTESTED for case in spoilt)
     again = World(problem, log, chosen, [], lambda many: 0, allowed_s)
     again.play()
     assert again.ran.keys().isdisjoint(ran.keys()), "a session that goes on repeats nothing"
