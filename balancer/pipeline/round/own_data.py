@@ -7,7 +7,7 @@ several right outputs.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import ProposalBatch, StoredCase, StoredVerdict
@@ -94,8 +94,7 @@ def _rejections(known: Known, own: list[StoredCase]) -> _Rejecting:
 
     An output that the output validator cannot judge rejects its submission, if it can judge that of another one there.
     """
-    workers = known.settings.output_generation_workers
-    yield from judge_on(known, known.usable(accepted=True), own, RunStage.AGREE, workers)
+    yield from judge_on(known, known.usable(accepted=True), own, RunStage.AGREE)
     right = {submission.name for submission in known.usable(accepted=True)}
     verdicts = [each for each in known.log.verdicts(own).values() if each.submission in right]
     passed = {each.case for each in verdicts if each.verdict is Verdict.ACCEPTED}
@@ -127,15 +126,9 @@ def _rejections_with_margin(known: Known, own: list[StoredCase]) -> _Rejecting:
     )
     if not any(2 * late[stored.case] >= len(right) for stored in slow):
         return rejections
-    taken_s: list[float] = []
-
-    def then(event: ActEnd) -> Iterator[Act]:
-        if event.seconds is not None:
-            taken_s.append(event.seconds)
-        return iter(())
-
     acts = [Execute(right[each.submission], known.log.case(each.case), _SCALED * limit_s) for each in slow]
-    yield from work(known, known.settings.output_generation_workers, acts, then)
+    ends = yield from work(known, known.settings.output_generation_workers, acts)
+    taken_s = [end.seconds for end in ends if end.seconds is not None]
     if not taken_s:
         return rejections
     scaled_s = round(min(_MARGIN * max(taken_s), _SCALED * limit_s), 1)
