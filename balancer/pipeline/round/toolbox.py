@@ -88,7 +88,7 @@ class SampleToolbox:
 
     def now(self, what: str) -> None:
         """Say what is being done for the problem."""
-        self._sample.progress.now(self._sample.problem.id, what)
+        self._sample.progress.plan(self._sample.problem.id, None, what)
 
     def note(self, line: str) -> None:
         """Keep a line about the problem, for the report."""
