@@ -6,7 +6,7 @@ What a step chooses depends on the order of the cases, never on the speed of thr
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import StoredCase
@@ -168,10 +168,8 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
     """
     log, alive = known.log, {each.name for each in known.surviving()}
     judged = log.cases(CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED)
-    room = _FIRST_INPUTS - sum(not case.sample for case in judged)
+    room = _FIRST_INPUTS - sum(not case.sample for case in judged) if known.timed else 0
     quick = {case.id for case in [case for case in cases if not case.sample][: max(0, room)]}
-    if not known.timed:
-        quick = set()
     asked, odd = set[int](), Counter[str]()
 
     def agree(case: StoredCase) -> Iterator[Act]:
@@ -181,22 +179,22 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
 
     def then(event: ActEnd) -> Iterator[Act]:
         act = event.act
-        case = log.case(act.case.id) if isinstance(act, Answer | JudgeCase) else None
-        if case is None or case.sample or case.answer is None:
+        assert isinstance(act, Answer | JudgeCase)
+        case = log.case(act.case.id)
+        if case.sample or case.answer is None:
             return
         if isinstance(act, Answer):
-            for each in known.usable(accepted=False) if case.id in quick else ():
-                if each.name in alive and undecided(known.verdict(each, case)):
+            for each, _ in known.pending(known.usable(accepted=False), [case]) if case.id in quick else ():
+                if each.name in alive:  # by now
                     yield JudgeCase(each, case, RunStage.VALIDATE_SOLUTION)
             yield from agree(case)
-        elif isinstance(act, JudgeCase) and act.stage is RunStage.VALIDATE_SOLUTION:
+        elif act.stage is RunStage.VALIDATE_SOLUTION:
             name = act.submission.name
             odd[name] += known.verdict(act.submission, case) is Verdict.JUDGE_ERROR
-            if known.kills(act.submission, case):
+            if (kills := known.kills(act.submission, case)) or odd[name] >= _ODD_ENOUGH:
                 alive.discard(name)
+            if kills:
                 yield from agree(case)
-            elif odd[name] >= _ODD_ENOUGH:
-                alive.discard(name)
 
     answers = [Answer(reference, case) for case in cases]
     yield from work(known, known.settings.output_generation_workers, answers, then)
@@ -343,15 +341,12 @@ def _judge_while_fast(known: Known, wrong: list[Submission], cases: list[StoredC
     for start in range(0, len(cases), _AT_ONCE):
         part = cases[start : start + _AT_ONCE]
         left = [each for each in wrong if odd[each.name] < _ODD_ENOUGH]
+        extra = [(each.name, case.id) for each in wrong if each not in left for case in part]
         yield from _judge_wrong(known, left, part)
-        names, extra = {each.name for each in left}, []
-        for each in wrong:
-            for case in part:
-                verdict = known.verdict(each, case)
-                odd[each.name] += _ODD_ENOUGH if verdict is Verdict.TIME_LIMIT else verdict is Verdict.JUDGE_ERROR
-                if verdict is not None and each.name not in names:
-                    extra.append((each.name, case.id))
-        if extra:
+        for each, case in product(wrong, part):
+            verdict = known.verdict(each, case)
+            odd[each.name] += _ODD_ENOUGH if verdict is Verdict.TIME_LIMIT else verdict is Verdict.JUDGE_ERROR
+        if extra := [pair for pair in extra if known.log.verdict(*pair) is not None]:
             known.log.forget_verdicts(extra)
 
 

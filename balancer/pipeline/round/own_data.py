@@ -41,22 +41,21 @@ def settle_own(known: Known) -> Generator[list[Act], ActEnd, bool]:
     yield from validate_inputs(known, 0, own=True)
     checked = log.cases(CaseState.VALID, CaseState.READY, CaseState.CONTESTED)
     own = [case for case in checked if case.sample and case.answer is not None]
-    failing: dict[str, list[StoredVerdict]] = {}
-    for stored in (yield from _rejections_with_margin(known, own)):
-        failing.setdefault(stored.submission, []).append(stored)
-    first = [next((v for v in some if v.verdict is not Verdict.WRONG_ANSWER), some[0]) for some in failing.values()]
-    wrong = [stored for stored in first if stored.verdict is Verdict.WRONG_ANSWER]
-    failed = [stored for stored in first if stored not in wrong]
-    for stored in failed:
+    rejections = yield from _rejections_with_margin(known, own)
+    failed, wrong = dict[str, StoredVerdict](), dict[str, StoredVerdict]()  # a submission is in one of them
+    for stored in sorted(rejections, key=lambda stored: stored.verdict is Verdict.WRONG_ANSWER):
+        if stored.submission not in failed:
+            (wrong if stored.verdict is Verdict.WRONG_ANSWER else failed).setdefault(stored.submission, stored)
+    for stored in failed.values():
         _leave_out(known, stored)
     known.many_answers = row and bool(wrong) and len(wrong) >= _FEW * len(known.usable(accepted=True))
     if known.many_answers:
-        log.remark(_who_fails(known, wrong), _FAIL_OWN)
+        log.remark(_who_fails(known, [*wrong.values()]), _FAIL_OWN)
         return True
-    for stored in wrong:
+    for stored in wrong.values():
         _leave_out(known, stored)
     if not known.usable(accepted=True):
-        _note_why(known, [*wrong, *failed])
+        _note_why(known, [*wrong.values(), *failed.values()])
         return False
     if row:
         log.remark("", _FAIL_OWN)
@@ -98,13 +97,13 @@ def _rejections(known: Known, own: list[StoredCase]) -> _Rejecting:
     right = {submission.name for submission in known.usable(accepted=True)}
     verdicts = [each for each in known.log.verdicts(own).values() if each.submission in right]
     passed = {each.case for each in verdicts if each.verdict is Verdict.ACCEPTED}
-    rejecting = [
-        each
-        for each in verdicts
-        if (each.verdict.kills and each.verdict is not Verdict.COMPILE_ERROR)
-        or (each.verdict is Verdict.JUDGE_ERROR and each.case in passed)
-    ]
-    return sorted(rejecting, key=lambda stored: (stored.case, stored.submission))
+
+    def rejects(stored: StoredVerdict) -> bool:
+        if stored.verdict is Verdict.JUDGE_ERROR:
+            return stored.case in passed
+        return stored.verdict.kills and stored.verdict is not Verdict.COMPILE_ERROR
+
+    return sorted(filter(rejects, verdicts), key=lambda stored: (stored.case, stored.submission))
 
 
 def _rejections_with_margin(known: Known, own: list[StoredCase]) -> _Rejecting:

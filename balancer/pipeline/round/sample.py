@@ -63,14 +63,8 @@ class Sample:
         problem, say = self.problem, self.progress.say
         self.log = self.store.of(problem.id)
         self.clock = ProblemClock(self.log, self.allowed_s, self.seconds)
-        self.known = Known(
-            problem,
-            self.log,
-            self.settings,
-            self.clock,
-            self.runner.languages,
-            plan=partial(self.progress.plan, problem.id),
-        )
+        plan = partial(self.progress.plan, problem.id)
+        self.known = Known(problem, self.log, self.settings, self.clock, self.runner.languages, plan=plan)
         self.threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=problem.id)
         self.unconfirmed = {}
         self.runner = self.runner.within(lambda: self.clock.left_for_runs_s)

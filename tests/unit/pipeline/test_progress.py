@@ -93,7 +93,7 @@ def test_it_says_what_is_done_for_how_many_here_and_elsewhere():
     progress.hear(WorkerProgress("b", 3, 5, (), "making inputs for"))
     progress.plan("c\x1b", None, "waiting for the model about")
     progress.plan("d", 5, "judging the programs of")
-    doing = "making inputs for 2 problems; judging the programs of d; waiting for the model about c\N{REPLACEMENT CHARACTER}"
+    doing = "making inputs for 2 problems; judging the programs of d; waiting for the model about c\ufffd"
     assert told(*made).endswith(f", {doing}")
     assert progress.tables()["run"]["doing"] == doing
     progress.hear(WorkerProgress("b", 3, 2, ()))
