@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,12 +23,9 @@ from balancer.pipeline.round.acts import (
 )
 from balancer.pipeline.round.known import Known, ProblemClock
 from balancer.pipeline.round.round import Round
-from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.round.shell import judge_problem
-from balancer.problem import Origin, Problem, Proposal, Submission, Verdict
+from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.settings.pipeline import PipelineSettings
-from tests.unit.pipeline.bench import Bench, make_problem
-from tests.unit.pipeline.fakes import FakeExecutor
+from tests.unit.pipeline.bench import make_problem
 from tests.unit.pipeline.programs import TRUTH
 
 RIGHT = {"double": lambda n: Verdict.ACCEPTED, "add": lambda n: Verdict.ACCEPTED}
@@ -175,18 +171,3 @@ def test_what_kills_goes_to_the_jury_before_other_inputs_do():
     largest = [(stage, name) for stage, name, n in order if n == 20]
     first_kill = largest.index((RunStage.VALIDATE_SOLUTION, "slow from 20"))
     assert largest[first_kill + 1] == (RunStage.AGREE, "add"), "a case that kills goes to the jury at once"
-
-
-def test_the_first_error_of_an_act_stops_the_rest_and_is_raised(tmp_path, monkeypatch):
-    settle = Sample.settle
-
-    def failing(self: Sample, submission: Submission, *rest: Any) -> Any:
-        if submission.name == "square":
-            raise ZeroDivisionError
-        return settle(self, submission, *rest)
-
-    monkeypatch.setattr(Sample, "settle", failing)
-    executor = FakeExecutor()
-    with Bench(tmp_path, workers=2).open({"a": executor}) as sample, pytest.raises(ZeroDivisionError):
-        judge_problem(sample)
-    assert len(executor.calls) < 20
