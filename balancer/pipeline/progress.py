@@ -6,7 +6,7 @@ be added. Pure.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -15,10 +15,9 @@ from rich.console import Console
 from balancer.reporting.progress import ProgressDisplay, left_words, time_left_s
 from balancer.reporting.words import visible
 
-__all__ = ["Activity", "ProblemStatus", "Progress", "WorkerProgress"]
+__all__ = ["ProblemStatus", "Progress", "WorkerProgress"]
 
 _REMEMBERED = 1000
-_SHOWN_EVERY_S = 0.1
 _LITTLE = 0.1  # of the runs that are done: a round that is added takes about as many
 _SHOWN = 100  # problems shown after they are done
 
@@ -40,32 +39,17 @@ class ProblemStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
-    """What is done for a problem.
-
-    Attributes:
-        what: with a preposition before the problem, e.g. "making inputs for".
-        since_s: when it began, by the clock of its progress.
-        most_s: seconds that it may take; None: no limit.
-    """
-
-    what: str
-    since_s: float
-    most_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class WorkerProgress:
-    """Progress of a worker: runs done since the last time, runs ahead (None: not known), and lines to print.
+    """Progress of a worker: runs done since the last time, runs ahead (None: not known), lines to print, what it does.
 
-    `activity`: what it does; `since_s` is in seconds from now, so it is 0 or less.
+    What is done has a preposition before the problem, e.g. "making inputs for".
     """
 
     problem: str
     done: int
     ahead: int | None
     lines: tuple[str, ...]
-    activity: Activity | None = None
+    doing: str = ""
 
 
 @dataclass(slots=True)
@@ -74,7 +58,7 @@ class _AtWork:
 
     done: int = 0
     ahead: int | None = None
-    activity: Activity | None = None
+    doing: str = ""
     status: ProblemStatus | None = None
 
 
@@ -111,33 +95,25 @@ class Progress:
         self._at_work: dict[str, _AtWork] = {}
         self._last: dict[str, ProblemStatus | None] = {}  # problems that finished lately, each once
         self._like = (0, 0)  # problems that are over and took some work, and that work
-        self._display = ProgressDisplay(console, unit="runs", clock=clock, beat=self._beat)
-        self._shown_s = 0.0
+        self._display = ProgressDisplay(console, unit="runs", clock=clock, beat=self.show)
 
     def expect(self, problems: int | None) -> None:
         """Correct the number of problems; None: not known."""
         with self._lock:
             self._problems = problems
 
-    def now(self, problem: str, what: str, most_s: float | None = None) -> None:
-        """Record what is being done for `problem`. See `Activity`."""
-        with self._lock:
-            self._of(problem).activity = Activity(what, self._clock(), most_s)
-
-    def plan(self, problem: str, ahead: int | None, what: str = "", most_s: float | None = None) -> None:
+    def plan(self, problem: str, ahead: int | None, what: str = "") -> None:
         """Record that `ahead` units of work are left for `problem`, as known now, and what is done next.
 
         Args:
             problem: its name.
             ahead: None: as before.
-            what, most_s: see `Activity`.
+            what: as in `WorkerProgress`; "": as before.
         """
         with self._lock:
             at_work = self._of(problem)
-            if what:
-                at_work.activity = Activity(what, self._clock(), most_s)
+            at_work.doing = what or at_work.doing
             at_work.ahead = at_work.ahead if ahead is None else ahead
-            self._show()
 
     def advance(self, problem: str) -> None:
         """Count one unit of `problem` as done."""
@@ -145,20 +121,15 @@ class Progress:
             at_work = self._of(problem)
             self._done, at_work.done = self._done + 1, at_work.done + 1
             at_work.ahead = max(0, (at_work.ahead or 0) - 1)
-            if abs(self._clock() - self._shown_s) >= _SHOWN_EVERY_S:
-                self._show()
 
     def hear(self, heard: WorkerProgress) -> None:
         """Count the work of another process."""
         for line in heard.lines:
             self.say(line)
         with self._lock:
-            at_work = self._of(heard.problem)
-            self._done, at_work.done = self._done + heard.done, at_work.done + heard.done
-            at_work.ahead = at_work.ahead if heard.ahead is None else heard.ahead
-            if heard.activity is not None:
-                at_work.activity = replace(heard.activity, since_s=self._clock() + heard.activity.since_s)
-            self._show()
+            self._done += heard.done
+            self._of(heard.problem).done += heard.done
+        self.plan(heard.problem, heard.ahead, heard.doing)
 
     def finish(self, problem: str) -> None:
         """Count `problem` as done."""
@@ -170,13 +141,11 @@ class Progress:
                 del self._last[next(iter(self._last))]
             if ended.done:  # problems that were done in earlier sessions took none here
                 self._like = self._like[0] + 1, self._like[1] + ended.done
-            self._show()
 
     def put_off(self, problem: str) -> None:
         """Record that `problem` is left for the next session: it is met, and has no work left in this one."""
         with self._lock:
-            at_work = self._of(problem)
-            at_work.ahead, at_work.activity = 0, None
+            self._at_work[problem] = replace(self._of(problem), ahead=0, doing="")
 
     def stands(self, problem: str, look: Callable[[], ProblemStatus]) -> None:
         """Record the status of `problem`, for watchers. `look` is only called if there are any."""
@@ -213,19 +182,17 @@ class Progress:
         """Print a line above the bar."""
         self._display.say(text)
 
+    def show(self) -> None:
+        """Show how far the run is: every second, and at the end."""
+        with self._lock:
+            ahead = self._ahead()
+            left, doing = self._left_words(ahead), self._doing()
+            self._display.show(self._done, self._done + ahead, title=self._title(), left=left, doing=doing)
+
     # -- inside --------------------------------------------------------------------------------------
 
     def _of(self, problem: str) -> _AtWork:
         return self._at_work.setdefault(problem, _AtWork())
-
-    def _beat(self) -> None:
-        with self._lock:
-            self._show()
-
-    def _show(self) -> None:
-        self._shown_s, ahead = self._clock(), self._ahead()
-        left, doing = self._left_words(ahead), self._doing()
-        self._display.show(self._done, self._done + ahead, title=self._title(), left=left, doing=doing)
 
     def _ahead(self) -> int:
         """Return the units of work ahead. Problems without a plan are taken to be like those that are over."""
@@ -246,23 +213,15 @@ class Progress:
         return "time left not known" if self._problems is None else left_words(self._left_s(ahead))
 
     def _doing(self) -> str:
-        """Return what is being done, for how many problems, and how much longer it may take."""
-        by_kind: dict[str, dict[str, Activity]] = {}
+        """Return what is being done, for how many problems."""
+        by_kind: dict[str, list[str]] = {}
         for name, each in self._at_work.items():
-            if each.activity:
-                by_kind.setdefault(each.activity.what, {})[name] = each.activity
-        parts = []
-        for what, those in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0])):
-            who = next(iter(those)) if len(those) == 1 else f"{len(those)} {self._unit}"
-            parts.append(f"{what} {visible(who)}{self._longer(those.values())}")
-        return "; ".join(parts)
-
-    def _longer(self, those: Iterable[Activity]) -> str:
-        """Return how much longer the one may take that has most time left; "" if none has a limit."""
-        left_s = max((each.since_s + each.most_s - self._clock() for each in those if each.most_s), default=None)
-        if left_s is None:
-            return ""
-        return f" (at most {left_s:.0f} s more)" if left_s > 0.5 else " (its time is up)"
+            if each.doing:
+                by_kind.setdefault(each.doing, []).append(name)
+        return "; ".join(
+            f"{what} {visible(names[0]) if len(names) == 1 else f'{len(names)} {self._unit}'}"
+            for what, names in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0]))
+        )
 
     def _title(self) -> str:
         if self._problems is not None:
@@ -274,4 +233,5 @@ class Progress:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self.show()
         self._display.__exit__(*error)

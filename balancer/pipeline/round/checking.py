@@ -13,7 +13,7 @@ judge error: it says nothing of the submission, and the input is contested.
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from balancer.errors import BalancerError
@@ -92,7 +92,6 @@ class Validators:
     programs: Callable[[], tuple[Program, ...]]
     say: Callable[[str], object]
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _codes: dict[Program, _Codes] = field(default_factory=dict)
     _unfit: str | None = None  # what is wrong with the output validator; None: it was not tried
 
     def meet(self) -> None:
@@ -122,23 +121,22 @@ class Validators:
 
     def says(self, program: Program, execution: Execution) -> bool | None:
         """Return whether the input is valid, from an execution of `program`; None if it did not answer."""
-        return self._known(program).says(execution)
+        return self._codes(program).says(execution)
 
     # -- one validator -------------------------------------------------------------------------------
 
     def _ask(self, program: Program, case: StoredCase) -> tuple[CaseState, str]:
-        codes = self._known(program)
+        codes = self._codes(program)
         options = self.problem.options_of(case.origin, sample=case.sample)
         ran = self._run(program, case.data, codes, case.id, options)
         if ran.execution is None:
             return CaseState.UNJUDGED, ran.note
         if codes.odd(ran.execution) and not codes.sure:
-            tried = self._try(program)
-            if tried is None:
+            if not self._try(program):
                 return CaseState.UNJUDGED, f"{program.name}: {ended(ran.execution)}"
             if program not in self.programs():
                 return CaseState.VALID, ""  # left out: the other validators decide
-            codes = tried
+            codes = self._codes(program)
         said = codes.says(ran.execution)
         if said is not None:
             return (CaseState.VALID, "") if said else (CaseState.INVALID, _refusal(program, ran.execution))
@@ -147,12 +145,9 @@ class Validators:
         why = f"{program.name} did not decide whether it is valid: {ended(ran.execution)}"
         return CaseState.UNJUDGED if late else CaseState.UNCHECKED, why
 
-    def _known(self, program: Program) -> _Codes:
-        with self._lock:
-            if program not in self._codes:
-                stored = self.log.codes.get(program.name)
-                self._codes[program] = _Codes(*stored, sure=True) if stored else _Codes()
-            return self._codes[program]
+    def _codes(self, program: Program) -> _Codes:
+        stored = self.log.codes.get(program.name)
+        return _Codes(*stored, sure=True) if stored else _Codes()
 
     def _run(
         self, program: Program, data: bytes, codes: _Codes, case: int = 0, options: CaseOptions | None = None
@@ -169,49 +164,38 @@ class Validators:
 
     # -- a trial -------------------------------------------------------------------------------------
 
-    def _try(self, program: Program) -> _Codes | None:
-        """Find the exit codes of the validator, or leave it out. Return None if the infrastructure failed."""
+    def _try(self, program: Program) -> bool:
+        """Find the exit codes of the validator, or leave it out. Return False if the infrastructure failed."""
         with self._lock:  # one trial, however many threads met an odd end
-            codes = self._known(program)
-            if codes.sure or program not in self.programs():
-                return codes
-            plain = _Codes()
-            tried = self.problem.data[:_PROBES]
-            options = [self.problem.options_of(own.origin, sample=True) for own in tried]
-            known = self._ends(program, plain, [own.data for own in tried], options)
-            nonsense = self._ends(program, plain, _NONSENSE, [None] * len(_NONSENSE))
-            if known is None or nonsense is None:
-                return None
-            why = _wrong(known, nonsense)
-            if why:
-                self._leave_out(program, why)
-                return codes
-            accepts = _accepting(known)
-            codes = _Codes(accepts, _refusing(nonsense) - {accepts, ACCEPT} | {REJECT}, sure=True)
-            self.log.set_codes(program.name, codes.accepts, sorted(codes.refuses))
-            self._codes[program] = codes
-            return codes
-
-    def _ends(
-        self, program: Program, codes: _Codes, inputs: Sequence[bytes], options: Sequence[CaseOptions | None]
-    ) -> list[Execution] | None:
-        """Return its ends on `inputs`, only two if it does not compile; None if the infrastructure failed."""
-        found: list[Execution] = []
-        for data, told in zip(inputs, options, strict=True):
-            execution = self._run(program, data, codes, 0, told).execution
-            if execution is None:
-                return None
-            found.append(execution)
-            if len(found) == 2 and all(each.status is Status.COMPILE_ERROR for each in found):
-                break
-        return found
+            if self._codes(program).sure or program not in self.programs():
+                return True
+            own = self.problem.data[:_PROBES]
+            options = [self.problem.options_of(each.origin, sample=True) for each in own]
+            tried = [*zip((each.data for each in own), options, strict=True), *((data, None) for data in _NONSENSE)]
+            ends: list[Execution] = []
+            for data, told in tried:
+                execution = self._run(program, data, _Codes(), options=told).execution
+                if execution is None:
+                    return False
+                ends.append(execution)
+                if len(ends) == 2 and all(each.status is Status.COMPILE_ERROR for each in ends):
+                    break
+            found = _found(ends[: len(own)], ends[len(own) :])
+            if isinstance(found, str):
+                self._leave_out(program, found)
+            else:
+                self.log.set_codes(program.name, found.accepts, sorted(found.refuses))
+            return True
 
     def _leave_out(self, program: Program, why: str) -> None:
         self.log.leave_out(program.name, why)
         rest = "the other input validators decide"
         if not self.programs():
             rest = "made-up inputs count by agreement" if self.problem.by_agreement else "no made-up input is used"
-        line = f"the input validator {program.name} is left out: {why}; {rest}"
+        self.report(f"the input validator {program.name} is left out: {why}; {rest}")
+
+    def report(self, line: str) -> None:
+        """Say what a person must know first, now and in the report."""
         self.log.trouble(line)
         self.say(f"{self.problem.id}: {line}")
 
@@ -231,9 +215,7 @@ class Validators:
                 self._unfit = self._checker_wrong(checker, first)
                 if self._unfit:
                     name = checker.program.name if checker.program else "-"
-                    line = f"nothing can be judged: the output validator {name}: {self._unfit}"
-                    self.log.trouble(line)
-                    self.say(f"{self.problem.id}: {line}")
+                    self.report(f"nothing can be judged: the output validator {name}: {self._unfit}")
             if self._unfit:
                 raise CannotJudge(self._unfit)
             return self._unfit is not None
@@ -262,35 +244,27 @@ class Validators:
         return f"it decided none of the {len(known)} known answers that it was tried on: {ended(ends[-1])}"
 
 
-def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
-    """Return what is wrong with a validator, from its ends on known inputs and on nonsense; "" if nothing."""
+def _found(known: list[Execution], nonsense: list[Execution]) -> _Codes | str:
+    """Return the codes of a validator, from its ends on known inputs and on nonsense; or what is wrong with it."""
     if all(execution.status is Status.COMPILE_ERROR for execution in (*known, *nonsense)):
-        return compile_words(nonsense[0])
-    if not known or any(_Codes().says(execution) is not None for execution in known):
-        return ""
-    if all(exit_code(execution) == _OLD_ACCEPT for execution in known):
-        tells = any(exit_code(execution) != _OLD_ACCEPT for execution in nonsense)
-        return "" if tells else "it ends with exit code 0 on all known inputs, but also on nonsense"
-    return f"it decided none of the {len(known)} known inputs that it was tried on: {ended(known[0])}"
+        return compile_words((*known, *nonsense)[0])
+    old = bool(known) and all(exit_code(execution) == _OLD_ACCEPT for execution in known)
+    codes = {exit_code(execution) for execution in nonsense}
+    if old and codes == {_OLD_ACCEPT}:
+        return "it ends with exit code 0 on all known inputs, but also on nonsense"
+    if known and not old and all(map(_Codes().odd, known)):
+        return f"it decided none of the {len(known)} known inputs that it was tried on: {ended(known[0])}"
+    accepts = _OLD_ACCEPT if old else ACCEPT
+    refuses = {code for code in codes if code is not None and (code >= 0 or code == _ABORTED)}
+    if REJECT in codes:  # what else it ends with is no refusal
+        refuses = set()
+    return _Codes(accepts, frozenset(refuses - {accepts, ACCEPT} | {REJECT}), sure=True)
 
 
 def compile_words(execution: Execution) -> str:
     """Return a note that a program does not compile, with the compiler's message."""
     words = ended(execution).removeprefix("compile error").removeprefix(": ") or execution.message
     return f"it does not compile{f': {words}' if words else ''}"
-
-
-def _accepting(known: list[Execution]) -> int:
-    old = bool(known) and all(exit_code(execution) == _OLD_ACCEPT for execution in known)
-    return _OLD_ACCEPT if old else ACCEPT
-
-
-def _refusing(nonsense: list[Execution]) -> frozenset[int]:
-    """Return the codes other than 43 with which it refuses nonsense; none if it uses 43."""
-    codes = {exit_code(execution) for execution in nonsense}
-    if REJECT in codes:
-        return frozenset()
-    return frozenset(code for code in codes if code is not None and (code >= 0 or code == _ABORTED))
 
 
 def exit_code(execution: Execution) -> int | None:

@@ -5,8 +5,8 @@ What a step chooses depends on the order of the cases, never on the speed of thr
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import islice, product
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import CaseState, StoredCase
@@ -29,6 +29,7 @@ __all__ = [
 
 Steps = Generator[list[Act], ActEnd, None]
 """Yields acts to begin, none of them twice; is sent the events that end them, one by one, in any order."""
+Work = Generator[list[Act], ActEnd, list[ActEnd]]
 
 CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
 _ODD_ENOUGH = 3  # outputs that cannot be judged, after which a submission runs on no more cases
@@ -40,25 +41,26 @@ def work(
     known: Known,
     at_once: int,
     acts: Iterable[Act],
-    then: Callable[[ActEnd], Iterable[Act]] = lambda event: (),
+    then: Callable[[ActEnd], Iterable[Act] | None] = lambda event: None,
     *,
     whenever: bool = False,
-) -> Steps:
-    """Have acts done, `at_once` at a time, and what `then` asks for after each, before the rest.
+) -> Work:
+    """Have acts done, `at_once` at a time, and what `then` asks for after each, before the rest. Return their ends.
 
     An act is drawn only when there is room for it, so it may depend on what is known by then. None is drawn when the
     time is over, unless `whenever` it may be.
     """
     rest, under_way = [iter(acts)], 0  # the last one first; one inside another for each event would be as deep as many
+    ends: list[ActEnd] = []
     while True:
         room = at_once - under_way if whenever or not known.clock.late else 0
         some = list(islice(_drawn(rest), room))
         under_way += len(some)
         if not under_way:
-            return
-        event = yield some
+            return ends
+        ends.append((yield some))
         under_way -= 1
-        rest.append(iter(then(event)))
+        rest.append(iter(then(ends[-1]) or ()))
 
 
 def _drawn(rest: list[Iterator[Act]]) -> Iterator[Act]:
@@ -125,16 +127,13 @@ def generate_test_outputs(known: Known) -> Steps:
             return
         jury = known.jury
         others = [submission for submission in jury if submission is not reference]
-        workers = known.settings.output_generation_workers
         valid = known.log.cases(CaseState.VALID)
         known.plan(len(valid) * len(known.problem.submissions), "finding the answers of")
         todo = [case for case in valid if _needs_answer(known, reference, case)]
         yield from _first_answers(known, reference, others, todo)
         answered = yield from _answered(known, reference, others)
-        own = [case for case in answered if case.sample]
-        yield from judge_on(known, known.usable(accepted=True), own, RunStage.AGREE, workers)
-        made_up = [case for case in answered if not case.sample]
-        yield from judge_on(known, others, made_up, RunStage.AGREE, workers)
+        for right, sample in ((known.usable(accepted=True), True), (others, False)):
+            yield from judge_on(known, right, [case for case in answered if case.sample is sample], RunStage.AGREE)
         if known.jury != jury and not known.clock.late:  # one of them does not compile, and another one has not run
             continue
         _conclude(known)
@@ -169,10 +168,8 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
     """
     log, alive = known.log, {each.name for each in known.surviving()}
     judged = log.cases(CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED)
-    room = _FIRST_INPUTS - sum(not case.sample for case in judged)
+    room = _FIRST_INPUTS - sum(not case.sample for case in judged) if known.timed else 0
     quick = {case.id for case in [case for case in cases if not case.sample][: max(0, room)]}
-    if not known.timed:
-        quick = set()
     asked, odd = set[int](), Counter[str]()
 
     def agree(case: StoredCase) -> Iterator[Act]:
@@ -182,22 +179,22 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
 
     def then(event: ActEnd) -> Iterator[Act]:
         act = event.act
-        case = log.case(act.case.id) if isinstance(act, Answer | JudgeCase) else None
-        if case is None or case.sample or case.answer is None:
+        assert isinstance(act, Answer | JudgeCase)
+        case = log.case(act.case.id)
+        if case.sample or case.answer is None:
             return
         if isinstance(act, Answer):
-            for each in known.usable(accepted=False) if case.id in quick else ():
-                if each.name in alive and undecided(known.verdict(each, case)):
+            for each, _ in known.pending(known.usable(accepted=False), [case]) if case.id in quick else ():
+                if each.name in alive:  # by now
                     yield JudgeCase(each, case, RunStage.VALIDATE_SOLUTION)
             yield from agree(case)
-        elif isinstance(act, JudgeCase) and act.stage is RunStage.VALIDATE_SOLUTION:
+        elif act.stage is RunStage.VALIDATE_SOLUTION:
             name = act.submission.name
             odd[name] += known.verdict(act.submission, case) is Verdict.JUDGE_ERROR
-            if known.kills(act.submission, case):
+            if (kills := known.kills(act.submission, case)) or odd[name] >= _ODD_ENOUGH:
                 alive.discard(name)
+            if kills:
                 yield from agree(case)
-            elif odd[name] >= _ODD_ENOUGH:
-                alive.discard(name)
 
     answers = [Answer(reference, case) for case in cases]
     yield from work(known, known.settings.output_generation_workers, answers, then)
@@ -237,22 +234,15 @@ def _conclude(known: Known) -> None:
 
 def _were_lies(known: Known, reference: Submission) -> Generator[list[Act], ActEnd, bool]:
     """Repeat the reference runs of contested cases elsewhere. Return whether an expected output was wrong."""
-    found = []
-
-    def then(event: ActEnd) -> Iterator[Act]:
-        if event.changed and isinstance(event.act, RunAgain):
-            found.append(event.act.case)
-        return iter(())
-
-    contested = known.log.cases(CaseState.CONTESTED)
-    acts = [RunAgain(reference, case, RunStage.REFERENCE) for case in contested]
-    yield from work(known, 1, acts, then, whenever=True)
+    acts = [RunAgain(reference, case, RunStage.REFERENCE) for case in known.log.cases(CaseState.CONTESTED)]
+    ends = yield from work(known, 1, acts, whenever=True)
+    found = [end.act.case.id for end in ends if end.changed and isinstance(end.act, RunAgain)]
     for case in found:
-        known.log.answer_again(case.id)
+        known.log.answer_again(case)
     return bool(found)
 
 
-def agreed(found: list[Verdict | None], *, slow_abstain: bool = False) -> CaseState:
+def agreed(found: Sequence[Verdict | None], *, slow_abstain: bool = False) -> CaseState:
     """Return the state of a case.
 
     Args:
@@ -271,24 +261,18 @@ def ask_everybody(known: Known) -> Steps:
 
     A case that one of them contradicts is contested. Then the wrong ones that it killed run on the others.
     """
-    while (yield from _contest(known)):
-        yield from validate_solutions(known)
-
-
-def _contest(known: Known) -> Generator[list[Act], ActEnd, bool]:
-    """Run all accepted submissions on the cases that kill. Return whether a case is contested now."""
-    if not known.timed:
-        return False
-    jury, everybody = known.jury, known.usable(accepted=True)
-    right = [*jury, *(each for each in everybody if each not in jury)]
-    killing, contested = known.killers(), False
-    for case in [each for each in known.log.cases(CaseState.READY) if each.id in killing and not each.sample]:
-        yield from judge_on(known, right, [case], RunStage.AGREE, known.settings.output_generation_workers)
-        found: list[Verdict | None] = [v for each in right if (v := known.verdict(each, case)) is not None]
-        if found and agreed(found, slow_abstain=True) is CaseState.CONTESTED:
-            known.log.set_case(case.id, CaseState.CONTESTED)
-            contested = True
-    return contested
+    contested = known.timed
+    while contested:
+        contested, right = False, list(dict.fromkeys((*known.jury, *known.usable(accepted=True))))
+        killing = known.killers()
+        for case in [each for each in known.log.cases(CaseState.READY) if each.id in killing and not each.sample]:
+            yield from judge_on(known, right, [case], RunStage.AGREE)
+            found = [verdict for each in right if (verdict := known.verdict(each, case)) is not None]
+            if found and agreed(found, slow_abstain=True) is CaseState.CONTESTED:
+                known.log.set_case(case.id, CaseState.CONTESTED)
+                contested = True
+        if contested:
+            yield from validate_solutions(known)
 
 
 # -- verdicts ------------------------------------------------------------------------------------------
@@ -321,9 +305,8 @@ def validate_solutions(known: Known) -> Steps:
         killed |= _killed_by(known, cases)
     for small in [case for case in log.cases(CaseState.READY) if case.id in log.parents]:
         large = log.case(log.parents[small.id])  # a smaller case shows what it still kills of the larger one
-        alive = [each for each in known.usable(accepted=False) if each.name not in killed]
-        those = [each for each in known.usable(accepted=False) if known.kills(each, large)]
-        targets = [each for each in known.usable(accepted=False) if each in (*alive, *those)]
+        wrong = known.usable(accepted=False)
+        targets = [each for each in wrong if each.name not in killed or known.kills(each, large)]
         yield from _judge_wrong(known, targets, [small])
         killed |= _killed_by(known, [small])
     yield from _confirm_lone_kills(known)
@@ -342,9 +325,8 @@ def _batches(known: Known, *, timed: bool) -> list[list[StoredCase]]:
 
 def _killed_by(known: Known, cases: list[StoredCase]) -> set[str]:
     """Return the submissions that one of the cases kills, as far as they are still ready."""
-    ready = {case.id for case in known.log.cases(CaseState.READY)}
-    found = known.log.verdicts(case for case in cases if case.id in ready)
-    return {name for (name, _), stored in found.items() if stored.verdict.kills}
+    ids = {case.id for case in cases}
+    return {name for name, those in known.killed().items() if any(case.id in ids for case in those)}
 
 
 def _judge_while_fast(known: Known, wrong: list[Submission], cases: list[StoredCase], odd: Counter[str]) -> Steps:
@@ -359,15 +341,12 @@ def _judge_while_fast(known: Known, wrong: list[Submission], cases: list[StoredC
     for start in range(0, len(cases), _AT_ONCE):
         part = cases[start : start + _AT_ONCE]
         left = [each for each in wrong if odd[each.name] < _ODD_ENOUGH]
+        extra = [(each.name, case.id) for each in wrong if each not in left for case in part]
         yield from _judge_wrong(known, left, part)
-        names, extra = {each.name for each in left}, []
-        for each in wrong:
-            for case in part:
-                verdict = known.verdict(each, case)
-                odd[each.name] += _ODD_ENOUGH if verdict is Verdict.TIME_LIMIT else verdict is Verdict.JUDGE_ERROR
-                if verdict is not None and each.name not in names:
-                    extra.append((each.name, case.id))
-        if extra:
+        for each, case in product(wrong, part):
+            verdict = known.verdict(each, case)
+            odd[each.name] += _ODD_ENOUGH if verdict is Verdict.TIME_LIMIT else verdict is Verdict.JUDGE_ERROR
+        if extra := [pair for pair in extra if known.log.verdict(*pair) is not None]:
             known.log.forget_verdicts(extra)
 
 
@@ -395,14 +374,12 @@ def _judge_survivors(known: Known, cases: list[StoredCase]) -> Steps:
                 if each.name in alive and undecided(known.verdict(each, case)):
                     yield JudgeCase(each, case, RunStage.VALIDATE_SOLUTION)
 
-    def then(event: ActEnd) -> Iterator[Act]:
-        if isinstance(event.act, JudgeCase):
-            submission, case = event.act.submission, event.act.case
-            name = submission.name
-            odd[name] += known.verdict(submission, case) is Verdict.JUDGE_ERROR
-            if known.kills(submission, case) or odd[name] >= _ODD_ENOUGH:
-                alive.discard(name)
-        return iter(())
+    def then(event: ActEnd) -> None:
+        assert isinstance(event.act, JudgeCase)
+        submission, case = event.act.submission, event.act.case
+        odd[submission.name] += known.verdict(submission, case) is Verdict.JUDGE_ERROR
+        if known.kills(submission, case) or odd[submission.name] >= _ODD_ENOUGH:
+            alive.discard(submission.name)
 
     known.plan(len(alive) * len(cases), "judging the programs of")
     # No barrier between cases: with one, slots wait for the slowest program. So many at once are about one case.
@@ -412,8 +389,7 @@ def _judge_survivors(known: Known, cases: list[StoredCase]) -> Steps:
 
 def _judge_wrong(known: Known, wrong: list[Submission], cases: list[StoredCase]) -> Steps:
     """Judge wrong submissions on cases. Contest made-up ones on which an output cannot be judged."""
-    workers = known.settings.solution_validation_workers
-    yield from judge_on(known, wrong, cases, RunStage.VALIDATE_SOLUTION, workers)
+    yield from judge_on(known, wrong, cases, RunStage.VALIDATE_SOLUTION)
     _contest_spoilt(known, cases)
 
 
@@ -457,13 +433,10 @@ def _confirm_lone_kills(known: Known) -> Steps:
     yield from work(known, known.settings.solution_validation_workers, acts, whenever=True)
 
 
-def judge_on(
-    known: Known, submissions: list[Submission], cases: list[StoredCase], stage: RunStage, workers: int
-) -> Steps:
+def judge_on(known: Known, submissions: list[Submission], cases: list[StoredCase], stage: RunStage) -> Work:
     """Run each submission on each case without a judged verdict for it. The cases must have answers."""
-    pending = list(known.pending(submissions, cases))
-    yield from work(
-        known,
-        workers,
-        (JudgeCase(*each, stage) for each in pending if each[0].name not in known.log.left_out),
-    )
+    workers = known.settings.output_generation_workers
+    if stage is RunStage.VALIDATE_SOLUTION:
+        workers = known.settings.solution_validation_workers
+    pending = [JudgeCase(*each, stage) for each in known.pending(submissions, cases)]
+    return work(known, workers, (each for each in pending if each.submission.name not in known.log.left_out))

@@ -302,12 +302,10 @@ def feedback_before(known: Known, number: int) -> Feedback:
 
 def _ready_before(known: Known, number: int) -> list[StoredCase]:
     """Return the cases that were ready when round `number` began, with those it replaced."""
-    cases = known.log.cases(CaseState.READY, CaseState.REPLACED)
-    made_room = replaced_by(number)
     return [
         case
-        for case in cases
-        if (case.sample or case.round < number) and (case.state is CaseState.READY or case.note == made_room)
+        for case in known.log.cases(CaseState.READY, CaseState.REPLACED)
+        if (case.sample or case.round < number) and (case.state is CaseState.READY or case.note == replaced_by(number))
     ]
 
 
@@ -320,19 +318,15 @@ def _contested(
     for case in known.log.cases(CaseState.CONTESTED):
         if case.round >= number:
             continue
-        said = {name: verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts}
-        against = {
-            name: stored
-            for name, stored in said.items()
-            if stored.verdict.kills or stored.verdict is Verdict.JUDGE_ERROR
-        }
-        if accepted and accepted[0] in against:
-            failed.append(_unused(case, {accepted[0]: against[accepted[0]]}))
+        said = [verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts]
+        against = [each for each in said if each.verdict.kills or each.verdict is Verdict.JUDGE_ERROR]
+        if against and against[0].submission == accepted[0]:
+            failed.append(_unused(case, against[:1]))
         else:
             disagreed.append(_unused(case, against))
     return tuple(failed), tuple(disagreed)
 
 
-def _unused(case: StoredCase, against: dict[str, StoredVerdict]) -> UnusedInput:
-    words = (f"{name}: {v.verdict.value}{f' ({v.note})' if v.note else ''}" for name, v in against.items())
+def _unused(case: StoredCase, against: list[StoredVerdict]) -> UnusedInput:
+    words = (f"{v.submission}: {v.verdict.value}{f' ({v.note})' if v.note else ''}" for v in against)
     return UnusedInput(case.origin, case.data, "; ".join(words))

@@ -7,7 +7,7 @@ several right outputs.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import CaseState, ProposalBatch, StoredCase, StoredVerdict
@@ -40,22 +40,21 @@ def settle_own(known: Known) -> Generator[list[Act], ActEnd, bool]:
     yield from validate_inputs(known, 0, own=True)
     checked = log.cases(CaseState.VALID, CaseState.READY, CaseState.CONTESTED)
     own = [case for case in checked if case.sample and case.answer is not None]
-    failing: dict[str, list[StoredVerdict]] = {}
-    for stored in (yield from _rejections_with_margin(known, own)):
-        failing.setdefault(stored.submission, []).append(stored)
-    first = [next((v for v in some if v.verdict is not Verdict.WRONG_ANSWER), some[0]) for some in failing.values()]
-    wrong = [stored for stored in first if stored.verdict is Verdict.WRONG_ANSWER]
-    failed = [stored for stored in first if stored not in wrong]
-    for stored in failed:
+    rejections = yield from _rejections_with_margin(known, own)
+    failed, wrong = dict[str, StoredVerdict](), dict[str, StoredVerdict]()  # a submission is in one of them
+    for stored in sorted(rejections, key=lambda stored: stored.verdict is Verdict.WRONG_ANSWER):
+        if stored.submission not in failed:
+            (wrong if stored.verdict is Verdict.WRONG_ANSWER else failed).setdefault(stored.submission, stored)
+    for stored in failed.values():
         _leave_out(known, stored)
     known.many_answers = row and bool(wrong) and len(wrong) >= _FEW * len(known.usable(accepted=True))
     if known.many_answers:
-        log.remark(_who_fails(known, wrong), _FAIL_OWN)
+        log.remark(_who_fails(known, [*wrong.values()]), _FAIL_OWN)
         return True
-    for stored in wrong:
+    for stored in wrong.values():
         _leave_out(known, stored)
     if not known.usable(accepted=True):
-        _note_why(known, [*wrong, *failed])
+        _note_why(known, [*wrong.values(), *failed.values()])
         return False
     if row:
         log.remark("", _FAIL_OWN)
@@ -93,18 +92,17 @@ def _rejections(known: Known, own: list[StoredCase]) -> _Rejecting:
 
     An output that the output validator cannot judge rejects its submission, if it can judge that of another one there.
     """
-    workers = known.settings.output_generation_workers
-    yield from judge_on(known, known.usable(accepted=True), own, RunStage.AGREE, workers)
+    yield from judge_on(known, known.usable(accepted=True), own, RunStage.AGREE)
     right = {submission.name for submission in known.usable(accepted=True)}
     verdicts = [each for each in known.log.verdicts(own).values() if each.submission in right]
     passed = {each.case for each in verdicts if each.verdict is Verdict.ACCEPTED}
-    rejecting = [
-        each
-        for each in verdicts
-        if (each.verdict.kills and each.verdict is not Verdict.COMPILE_ERROR)
-        or (each.verdict is Verdict.JUDGE_ERROR and each.case in passed)
-    ]
-    return sorted(rejecting, key=lambda stored: (stored.case, stored.submission))
+
+    def rejects(stored: StoredVerdict) -> bool:
+        if stored.verdict is Verdict.JUDGE_ERROR:
+            return stored.case in passed
+        return stored.verdict.kills and stored.verdict is not Verdict.COMPILE_ERROR
+
+    return sorted(filter(rejects, verdicts), key=lambda stored: (stored.case, stored.submission))
 
 
 def _rejections_with_margin(known: Known, own: list[StoredCase]) -> _Rejecting:
@@ -126,15 +124,9 @@ def _rejections_with_margin(known: Known, own: list[StoredCase]) -> _Rejecting:
     )
     if not any(2 * late[stored.case] >= len(right) for stored in slow):
         return rejections
-    taken_s: list[float] = []
-
-    def then(event: ActEnd) -> Iterator[Act]:
-        if event.seconds is not None:
-            taken_s.append(event.seconds)
-        return iter(())
-
     acts = [Execute(right[each.submission], known.log.case(each.case), _SCALED * limit_s) for each in slow]
-    yield from work(known, known.settings.output_generation_workers, acts, then)
+    ends = yield from work(known, known.settings.output_generation_workers, acts)
+    taken_s = [end.seconds for end in ends if end.seconds is not None]
     if not taken_s:
         return rejections
     scaled_s = round(min(_MARGIN * max(taken_s), _SCALED * limit_s), 1)

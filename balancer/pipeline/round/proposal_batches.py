@@ -10,7 +10,7 @@ import random
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain, islice, zip_longest
 
@@ -68,6 +68,10 @@ class _Source:
         return self.generator if isinstance(self.generator, AskableAgain) else None
 
     @property
+    def refines(self) -> bool:
+        return hasattr(self.generator, "refine")
+
+    @property
     def whole(self) -> bool:
         """Whether it is asked once a round, for all that it has, as those that run programs or ask a model."""
         return self.equipped and self.askable is None
@@ -84,13 +88,13 @@ class ProposalBatches:
     def __init__(self, sample: Sample, toolbox: SampleToolbox) -> None:
         self._sample = sample
         self._toolbox = toolbox
-        self._generators: list[tuple[Generator, bool, SampleToolbox]] = []
+        self._generators: list[_Source] = []
         for each in sample.generators:
             its = toolbox.for_another()
             equipped = isinstance(each, EquippedGenerator)
             made: Generator = each.equip(its) if isinstance(each, EquippedGenerator) else each
             if _suits(made, sample.problem, toolbox):
-                self._generators.append((made, equipped, its))
+                self._generators.append(_Source(made, equipped, its))
         self._known: set[bytes] = set()
         self._round = -1
         self._sources: list[_Source] = []
@@ -101,7 +105,7 @@ class ProposalBatches:
     @property
     def can_refine(self) -> bool:
         """Whether a generator can be asked for inputs of later rounds."""
-        return any(hasattr(generator, "refine") for generator, *_ in self._generators)
+        return any(each.refines for each in self._generators)
 
     def ask(self, act: Propose) -> bool:
         """Store a batch of a round: its first one, or a further one that has inputs. Return whether there are inputs.
@@ -131,11 +135,10 @@ class ProposalBatches:
         self._round = number
         self._known = {sha256(case.data).digest() for case in log.cases()}
         self._feedback = feedback_before(self._sample.known, number) if number else None
-        self._sources = [_Source(*each) for each in self._generators if not number or hasattr(each[0], "refine")]
+        self._sources = [replace(each) for each in self._generators if not number or each.refines]
         batches = log.batches(number)
         self._batch = len(batches)
         for source in self._sources:
-            source.toolbox.round = number
             for asked in (batch[source.generator.name] for batch in batches if source.generator.name in batch):
                 source.pulled += asked.pulled
                 source.made_up += asked.made_up

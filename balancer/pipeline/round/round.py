@@ -8,7 +8,7 @@ Pure: it knows no thread or pool. The shell carries out the acts.
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 from balancer.pipeline.generators.draw.largest import SHORTFALL, shortfall
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
@@ -67,15 +67,15 @@ class Round:
 
     def start(self) -> list[Act]:
         """Return the first acts."""
-        return self._went(lambda: next(self._steps))
+        return self._went(None)
 
     def on(self, event: ActEnd) -> list[Act]:
         """Return the acts that follow from the end of one."""
-        return self._went(lambda: self._steps.send(event))
+        return self._went(event)
 
-    def _went(self, go_on: Callable[[], list[Act]]) -> list[Act]:
+    def _went(self, event: ActEnd | None) -> list[Act]:
         try:
-            return go_on()
+            return next(self._steps) if event is None else self._steps.send(event)
         except StopIteration:
             self.done = True
             return []
@@ -258,20 +258,17 @@ class Round:
         For each submission: the smallest case that kills it. Submissions with the fewest kills come first. Time limits
         need large inputs, so they are not tried.
         """
-        log, found = self._known.log, []
-        killers: dict[str, list[StoredCase]] = {}
-        for name, cases in self._known.killed().items():
-            verdicts = {case.id: log.verdict(name, case.id) for case in cases}
-            those = [c for c in cases if (v := verdicts[c.id]) is not None and v.verdict is not Verdict.TIME_LIMIT]
-            if those:
-                killers[name] = those
-        wrong = [each for each in self._known.usable(accepted=False) if each.name in killers]
-        for each in sorted(wrong, key=lambda each: (len(killers[each.name]), each.name)):
-            case = min(killers[each.name], key=lambda case: (len(case.data), case.id))
-            large = not case.sample and _LARGE < len(case.data) <= _MOST_LARGE
-            if large and case.id not in log.parents and (case.id, each.name) not in log.tried:
-                found.append((case, each))
-        return found[:_MOST_REDUCED]
+        known, found = self._known, []
+        for name, cases in known.killed().items():
+            (victim,) = [each for each in known.usable(accepted=False) if each.name == name]
+            those = [case for case in cases if known.verdict(victim, case) is not Verdict.TIME_LIMIT]
+            case = min(those, key=lambda case: (len(case.data), case.id), default=None)
+            if case is None or case.sample or not _LARGE < len(case.data) <= _MOST_LARGE:
+                continue
+            if case.id not in known.log.parents and (case.id, name) not in known.log.tried:
+                found.append((len(those), name, case, victim))
+        found.sort(key=lambda each: each[:2])
+        return [(case, victim) for *_, case, victim in found[:_MOST_REDUCED]]
 
 
 def _chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from balancer.hookspecs import Generator
 from balancer.judging.judgements import OutputCheck, judgement_of
@@ -62,16 +63,12 @@ class Sample:
         problem, say = self.problem, self.progress.say
         self.log = self.store.of(problem.id)
         self.clock = ProblemClock(self.log, self.allowed_s, self.seconds)
-        self.known = Known(problem, self.log, self.settings, self.clock, self.runner.languages, plan=self._plan)
+        plan = partial(self.progress.plan, problem.id)
+        self.known = Known(problem, self.log, self.settings, self.clock, self.runner.languages, plan=plan)
         self.threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=problem.id)
         self.unconfirmed = {}
         self.runner = self.runner.within(lambda: self.clock.left_for_runs_s)
         self.validators = Validators(problem, self.runner, self.log, self.known.validators, say)
-
-    def _plan(self, ahead: int | None, doing: str) -> None:
-        """Tell the progress how many runs are ahead, what is done next, and how much of the time budget is left."""
-        most_s = max(self.clock.left_s, 0.1) if self.known.timed and self.clock.is_spending else None
-        self.progress.plan(self.problem.id, ahead, doing, most_s)
 
     # -- one run -------------------------------------------------------------------------------------
 

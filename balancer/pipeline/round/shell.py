@@ -46,7 +46,7 @@ def judge_problem(sample: Sample) -> None:
     problem, log = sample.problem, sample.log
     log.reopen()
     log.forget_troubles()
-    sample.progress.now(problem.id, "checking the data of")
+    sample.progress.plan(problem.id, None, "checking the data of")
     sample.validators.meet()
     try:
         with suppress(CannotJudge):  # already reported

@@ -5,7 +5,8 @@ decides whether it is used: it must accept what is known to be right, and refuse
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from balancer.judging.judgements import VALIDATOR_LIMITS
@@ -34,7 +35,6 @@ class SampleToolbox:
     """What a run offers to one generator of a problem. See `balancer.pipeline.proposing.Toolbox`.
 
     Attributes:
-        round: the round that begins next.
         cpu_s: CPU seconds of all programs that the generator ran so far, as far as they were measured.
     """
 
@@ -42,7 +42,6 @@ class SampleToolbox:
         self._sample = sample
         self._notes: list[str] = []
         self._tried: dict[tuple[ProgramRole, Program], str] = {}
-        self.round = 0
         self.cpu_s = 0.0
 
     def for_another(self) -> "SampleToolbox":
@@ -68,16 +67,14 @@ class SampleToolbox:
     def trial(self, aid: ProgramRole, program: Program) -> str:
         """Return what is wrong with a validator or a checker, in one line; "" if nothing."""
         if (aid, program) not in self._tried:
-            probes = {"validator": _validator_probes, "checker": _checker_probes}.get(aid)
-            why = _first_wrong(probes(self._sample, program, self._run), self._run) if probes else ""
+            probes = _validator_probes(self._sample, program)
+            if aid == "checker":
+                probes = _checker_probes(self._sample, program, self._run)
+            why = self.first_wrong(probes)
             if why.startswith(NOT_TRIED):
                 return why
             self._tried[aid, program] = why
         return self._tried[aid, program]
-
-    def row_trial(self, program: Program) -> str:
-        """Return what is wrong with the checker of a row, in one line; "" if nothing."""
-        return _first_wrong(_known_probes(self._sample, program), self._run)
 
     def use(self, aid: ProgramRole, program: Program) -> None:
         """Use a program that has passed its trial, from this round on."""
@@ -91,7 +88,7 @@ class SampleToolbox:
 
     def now(self, what: str) -> None:
         """Say what is being done for the problem."""
-        self._sample.progress.now(self._sample.problem.id, what)
+        self._sample.progress.plan(self._sample.problem.id, None, what)
 
     def note(self, line: str) -> None:
         """Keep a line about the problem, for the report."""
@@ -120,49 +117,47 @@ class SampleToolbox:
         self.cpu_s += ran.execution.time_s if ran.execution is not None and measured else 0.0
         return ran.execution, ran.note
 
+    def first_wrong(self, probes: "_Probes") -> str:
+        """Return the first complaint about a program, in one line; "" if there is none."""
+        code: int | None = None
+        with suppress(StopIteration):
+            while not isinstance(probe := probes.send(code), str):
+                execution, why = self._run(probe.program, probe.stdin, probe.files, VALIDATOR_LIMITS)
+                if execution is None:
+                    return NOT_TRIED + why
+                code = exit_code(execution)
+                if probe.right and code not in probe.right:
+                    how, _, words = ended(execution).partition(": ")
+                    told = f"it ends with {how} instead of exit code {probe.right[0]} {probe.where}"
+                    return told + (f": {words}" if words else "")
+            return probe
+        return ""
+
 
 # -- trials ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """A run of a program on trial: what it reads, the exit code that is right, and where that is."""
+    """A run of a program on trial: what it reads, the exit codes that are right (none: all), and where that is."""
 
     program: Program
     stdin: bytes
     files: Mapping[str, bytes]
-    wanted: int
+    right: tuple[int, ...]
     where: str
 
 
-_Probes = Iterator[_Probe | str]  # a text is a complaint
+_Probes = Generator[_Probe | str, int | None, None]
+"""Yields probes, and is sent the exit code of each; or a complaint."""
 
 
-def _first_wrong(probes: _Probes, run: _Run) -> str:
-    """Return the first complaint about a program, in one line; "" if there is none."""
-    for probe in probes:
-        if isinstance(probe, str):
-            return probe
-        execution, why = run(probe.program, probe.stdin, probe.files, VALIDATOR_LIMITS)
-        if execution is None:
-            return NOT_TRIED + why
-        if exit_code(execution) != probe.wanted:
-            how, _, words = ended(execution).partition(": ")
-            told = f"it ends with {how} instead of exit code {probe.wanted} {probe.where}"
-            return told + (f": {words}" if words else "")
-    return ""
-
-
-def _validator_probes(sample: Sample, program: Program, run: _Run) -> _Probes:
+def _validator_probes(sample: Sample, program: Program) -> _Probes:
     own = _own(sample)
     for case in own:
-        yield _Probe(program, case.data, {}, ACCEPT, f"on the known input {case.origin.detail!r}")
-    if all(case.data.split() for case in own):
-        execution, why = run(program, b"", {}, VALIDATOR_LIMITS)
-        if execution is None:
-            yield NOT_TRIED + why
-        elif exit_code(execution) == ACCEPT:
-            yield "it accepts an empty input"
+        yield _Probe(program, case.data, {}, (ACCEPT,), f"on the known input {case.origin.detail!r}")
+    if all(case.data.split() for case in own) and (yield _Probe(program, b"", {}, (), "")) == ACCEPT:
+        yield "it accepts an empty input"
 
 
 def _known_probes(sample: Sample, program: Program) -> _Probes:
@@ -170,7 +165,7 @@ def _known_probes(sample: Sample, program: Program) -> _Probes:
     own = _own(sample)
     for case in [case for case in own if case.answer is not None][:_KNOWN]:
         where = f"on the output of the known test {case.origin.detail!r}"
-        yield _checks(program, case, case.answer or b"", ACCEPT, where)
+        yield _checks(program, case, case.answer or b"", (ACCEPT,), where)
     yield from _nonsense_probes(program, own)
 
 
@@ -181,19 +176,14 @@ def _checker_probes(sample: Sample, program: Program, run: _Run) -> _Probes:
             ran, _ = run(right.program, case.data, {}, sample.known.limits)
             if ran is not None and ran.status is Status.FINISHED and ran.exit_code == 0 and case.answer is not None:
                 where = f"on the output of a right solution for the known input {case.origin.detail!r}"
-                yield _checks(program, case, ran.stdout, ACCEPT, where)
+                yield _checks(program, case, ran.stdout, (ACCEPT,), where)
     yield from _nonsense_probes(program, own)
     # It must not accept the answers to all other inputs. One or two may be right by chance.
     answered = [case for case in own if case.answer is not None and case.answer.split()]
     pairs = [(a, b) for a in answered for b in answered if (a.answer or b"").split() != (b.answer or b"").split()]
     for case, other in pairs[:_MOST_FOREIGN]:
         where = f"on the answer to an input other than {case.origin.detail!r}"
-        probe = _checks(program, case, other.answer or b"", REJECT, where)
-        execution, why = run(probe.program, probe.stdin, probe.files, VALIDATOR_LIMITS)
-        if execution is None:
-            yield NOT_TRIED + why
-        elif exit_code(execution) != ACCEPT:
-            yield probe
+        if (yield _checks(program, case, other.answer or b"", (REJECT, ACCEPT), where)) == REJECT:
             return
     if len(pairs) > 1:
         yield "it accepts, for every known input, the answers to all others"
@@ -201,13 +191,13 @@ def _checker_probes(sample: Sample, program: Program, run: _Run) -> _Probes:
 
 def _nonsense_probes(program: Program, own: Sequence[StoredCase]) -> _Probes:
     for case in [each for each in own if each.answer and each.answer.split()][:1]:
-        yield _checks(program, case, b"", REJECT, "on an empty output")
-        yield _checks(program, case, _NONSENSE, REJECT, "on an output that is not an answer")
+        yield _checks(program, case, b"", (REJECT,), "on an empty output")
+        yield _checks(program, case, _NONSENSE, (REJECT,), "on an output that is not an answer")
 
 
-def _checks(program: Program, case: StoredCase, output: bytes, wanted: int, where: str) -> _Probe:
+def _checks(program: Program, case: StoredCase, output: bytes, right: tuple[int, ...], where: str) -> _Probe:
     judge = checker_program(Checker(program)) or program
-    return _Probe(judge, output, checker_files(case.data, case.answer or b""), wanted, where)
+    return _Probe(judge, output, checker_files(case.data, case.answer or b""), right, where)
 
 
 def _own(sample: Sample) -> list[StoredCase]:
@@ -219,29 +209,18 @@ def leave_out_row_programs(sample: Sample) -> None:
 
     A run that goes on tries none: what an earlier session decided stays.
     """
-    problem, log = sample.problem, sample.log
-    toolbox = SampleToolbox(sample)
+    problem, log, toolbox = sample.problem, sample.log, SampleToolbox(sample)
     begun = log.has_begun(0)
-    left_out = log.left_out
-    programs = [("validator", each) for each in problem.input_validators]
-    if problem.checker.program is not None and problem.checker.instead is not None:
-        programs.append(("checker", problem.checker.program))
-    for role, program in programs:
-        if role == "validator" and program.name in left_out:
-            continue  # that is said where validators begin
-        why = left_out.get(program.name, "")
+    # Validators that are left out already are named where validators begin.
+    validators = [each for each in problem.input_validators if each.name not in log.left_out]
+    trials = [("validator", each, _validator_probes(sample, each)) for each in validators]
+    if (checker := problem.checker.program) is not None and problem.checker.instead is not None:
+        trials.append(("checker", checker, _known_probes(sample, checker)))
+    for role, program, probes in trials:
+        why = log.left_out.get(program.name, "")
         if not why and not begun:
-            why = _unfit(sample, toolbox, role, program)
-        if why:
+            known = program.language in toolbox.languages
+            why = toolbox.first_wrong(probes) if known else f"no endpoint runs {program.language}"
+        if why and not why.startswith(NOT_TRIED):
             log.leave_out(program.name, why)
-            line = f"the row's {role} is left out: {why}"
-            log.trouble(line)
-            sample.progress.say(f"{problem.id}: {line}")
-
-
-def _unfit(sample: Sample, toolbox: SampleToolbox, role: str, program: Program) -> str:
-    """Return why a program of a row cannot be used; "" if it can, or if it could not be tried."""
-    if program.language not in toolbox.languages:
-        return f"no endpoint runs {program.language}"
-    why = toolbox.row_trial(program) if role == "checker" else toolbox.trial("validator", program)
-    return "" if why.startswith(NOT_TRIED) else why
+            sample.validators.report(f"the row's {role} is left out: {why}")

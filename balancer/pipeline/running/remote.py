@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -193,8 +193,4 @@ class _ToldProgress(Progress):
             done, self._told = self._done - self._told, self._done
             lines, self._lines = tuple(self._lines), []
             at_work = self._of(problem)
-            activity = at_work.activity and replace(at_work.activity, since_s=at_work.activity.since_s - self._clock())
-            return WorkerProgress(problem, done, at_work.ahead, lines, activity)
-
-    def _show(self) -> None:
-        pass
+            return WorkerProgress(problem, done, at_work.ahead, lines, at_work.doing)

@@ -94,15 +94,6 @@ def test_nothing_is_made_that_is_not_needed(tmp_path, validated):
     assert generator.pulled <= 46
 
 
-def test_the_proposals_of_a_generator_are_bounded(tmp_path, validated):
-    validated(lambda n: False)
-    generator = Counting()
-    end = judged(bench_of(tmp_path, generator, proposals=100))
-    assert made_up(end) == []
-    assert len(end.inputs(CaseState.INVALID)) == 100
-    assert generator.pulled <= 101
-
-
 def test_who_has_nothing_more_is_not_asked_again(tmp_path, validated):
     validated(lambda n: False)
     few = Counting(most=3)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from balancer.pipeline.progress import Activity, Progress, WorkerProgress
+from balancer.pipeline.progress import Progress, WorkerProgress
 from tests.patience import PATIENCE_S
 
 
@@ -26,124 +26,103 @@ def make(problems: int | None = 2, *, terminal: bool = False, **how: Any) -> tup
     return Progress(console, problems, clock=clock, **how), clock, out
 
 
-def test_without_a_terminal_there_is_a_line_now_and_then():
-    progress, clock, out = make()  # not in a `with` block, so no thread shows it
+def told(progress: Progress, clock: Clock, out: StringIO) -> str:
+    """Return the line that is shown ten seconds later; no thread shows it outside of a `with` block."""
+    before = len(out.getvalue())
+    clock.now_s += 10
+    progress.show()
+    return out.getvalue()[before:].rstrip("\n")
+
+
+def test_line_without_a_terminal_comes_now_and_then():
+    progress, clock, out = made = make()
     progress.plan("p", 10, "judging the programs of")
     progress.plan("q", 30, "judging the programs of")
-    for _ in range(9):
+    for _ in range(10):
         progress.advance("p")
+    progress.show()
     assert out.getvalue() == "", "nothing within the first seconds"
-    clock.now_s += 10
-    progress.advance("p")
-    told = "0/2 problems, 10/40 runs, 10 s, about 30 s left, judging the programs of 2 problems"
-    assert out.getvalue() == f"{told}\n"
+    assert told(*made) == "0/2 problems, 10/40 runs, 10 s, about 30 s left, judging the programs of 2 problems"
     clock.now_s += 7
     progress.advance("q")
-    clock.now_s += 1
+    progress.show()
     progress.finish("p")
-    assert [line.partition(" s, ")[0] for line in out.getvalue().splitlines()[1:]] == ["1/2 problems, 11/40 runs, 18"]
+    assert told(*made).startswith("1/2 problems, 11/40 runs, 27 s, ")
     assert out.getvalue().endswith(", judging the programs of q\n")
 
 
-def test_a_plan_may_be_corrected():
-    progress, clock, out = make()
+def test_plan_may_be_corrected_and_its_total_is_never_below_what_is_done():
+    progress, *_ = made = make()
     progress.plan("p", 100)
     progress.advance("p")
     progress.plan("p", 1)
-    clock.now_s += 10
     progress.advance("p")
+    assert told(*made) == "0/2 problems, 2/2 runs, 10 s, time left not known yet"
     progress.advance("p")
-    clock.now_s += 10
-    progress.finish("p")
-    assert out.getvalue().splitlines() == [
-        "0/2 problems, 2/2 runs, 10 s, time left not known yet",
-        "1/2 problems, 3/3 runs, 20 s, time left not known yet",
-    ], "more was done than was planned, and the total is never below what is done"
-
-
-def test_a_finished_problem_counts_once():
-    progress, clock, out = make()
     progress.finish("p")
     progress.finish("p")
-    clock.now_s += 10
-    progress.finish("p")
-    assert out.getvalue().startswith("1/2 problems, 0/0 runs")
+    assert told(*made) == "1/2 problems, 3/3 runs, 20 s, time left not known yet"
 
 
 def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were():
-    progress, clock, out = make(10, unit="rows", streamed=True)
+    progress, *_ = made = make(10, unit="rows", streamed=True)
     for row in ("a", "b"):
         progress.plan(row, 20)
         for _ in range(20):
             progress.advance(row)
         progress.finish(row)
     progress.plan("c", 15)
-    clock.now_s += 10
     progress.advance("c")
-    assert out.getvalue().startswith("2/10 rows, 41/195 runs, 10 s"), "14 of c, and 7 rows of 20 runs"
+    assert told(*made).startswith("2/10 rows, 41/195 runs, 10 s"), "14 of c, and 7 rows of 20 runs"
 
 
 def test_it_says_so_if_nobody_knows_how_many_rows_there_are():
-    progress, clock, out = make(None, unit="rows", streamed=True)
+    progress, *_ = made = make(None, unit="rows", streamed=True)
     progress.plan("a", 2)
     progress.advance("a")
     progress.finish("a")
-    clock.now_s += 10
     progress.plan("b", 1)
-    assert out.getvalue().startswith("1 rows (the total is not known), 1/2 runs, 10 s")
-    assert "about" not in out.getvalue(), "what is left is at least so much"
+    line = told(*made)
+    assert line.startswith("1 rows (the total is not known), 1/2 runs, 10 s")
+    assert "about" not in line, "what is left is at least so much"
 
 
-# -- what is being done --------------------------------------------------------------------------------
-
-
-def test_it_says_what_is_done_for_how_many_and_how_much_longer_it_may_take():
-    progress, clock, out = make(9)
-    progress.now("a", "searching inputs for", 60.0)
-    clock.now_s += 20
-    progress.now("b", "searching inputs for", 60.0)
-    progress.now("c\x1b", "waiting for the model about")
-    clock.now_s += 20
+def test_it_says_what_is_done_for_how_many_here_and_elsewhere():
+    progress, *_ = made = make(9)
+    progress.plan("a", None, "making inputs for")
+    progress.hear(WorkerProgress("b", 3, 5, (), "making inputs for"))
+    progress.plan("c\x1b", None, "waiting for the model about")
     progress.plan("d", 5, "judging the programs of")
-    assert out.getvalue().endswith(
-        ", searching inputs for 2 problems (at most 40 s more); judging the programs of d; "
-        "waiting for the model about c\N{REPLACEMENT CHARACTER}\n"
-    )
-    assert progress.tables()["run"]["doing"].startswith("searching inputs for 2 problems")
+    doing = "making inputs for 2 problems; judging the programs of d; waiting for the model about c\ufffd"
+    assert told(*made).endswith(f", {doing}")
+    assert progress.tables()["run"]["doing"] == doing
+    progress.hear(WorkerProgress("b", 3, 2, ()))
+    assert told(*made).startswith("0/9 problems, 6/13 runs, 20 s, "), "6 were done for b, and 2 + 5 are ahead"
 
 
-def test_what_another_process_does_is_told_with_its_own_time():
-    progress, clock, out = make(2)
-    clock.now_s += 20
-    progress.hear(WorkerProgress("a", 3, 5, (), Activity("searching inputs for", -7.0, 20.0)))
-    assert out.getvalue().endswith("searching inputs for a (at most 13 s more)\n")
-    clock.now_s += 30
-    progress.hear(WorkerProgress("a", 3, 5, ()))
-    assert out.getvalue().endswith("searching inputs for a (its time is up)\n")
-
-
-def test_what_was_planned_of_a_problem_that_is_put_off_is_not_ahead():
-    progress, clock, out = make(3)
+def test_plan_of_a_problem_that_is_put_off_is_not_ahead():
+    progress, *_ = made = make(3)
     for name in "abc":
         progress.plan(name, 4, "judging the programs of")
     for name in "ab":
         progress.advance(name)
         progress.finish(name)
     progress.put_off("c")
-    clock.now_s += 10
-    progress.plan("a", 0)
-    assert out.getvalue() == "2/3 problems, 2/2 runs, 10 s, time left not known yet\n"
+    assert told(*made) == "2/3 problems, 2/2 runs, 10 s, time left not known yet"
 
 
-def test_a_line_comes_by_itself_while_a_search_counts_nothing():
+def test_line_comes_by_itself_and_at_the_end():
     class Out(StringIO):
         def write(self, text: str) -> int:
-            if "at most 35 s more" in text:
+            if "making inputs for a" in text:
                 came.set()
             return super().write(text)
 
     came, out, clock = threading.Event(), Out(), Clock()
     with Progress(Console(file=out), 2, clock=clock) as progress:
-        progress.now("a", "searching inputs for", 60.0)
+        progress.plan("a", None, "making inputs for")
         clock.now_s += 25
         assert came.wait(PATIENCE_S)
+        progress.finish("a")
+        clock.now_s += 25
+    assert out.getvalue().splitlines()[-1].startswith("1/2 problems, ")

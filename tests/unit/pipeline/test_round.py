@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,16 +22,16 @@ from balancer.pipeline.round.acts import (
 )
 from balancer.pipeline.round.known import Known, ProblemClock
 from balancer.pipeline.round.round import Round
-from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.round.shell import judge_problem
-from balancer.problem import Origin, Problem, Proposal, Submission, Verdict
+from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.settings.pipeline import PipelineSettings
-from tests.unit.pipeline.bench import Bench, make_problem
-from tests.unit.pipeline.fakes import FakeExecutor
+from tests.unit.pipeline.bench import make_problem
 from tests.unit.pipeline.programs import TRUTH
 
 RIGHT = {"double": lambda n: Verdict.ACCEPTED, "add": lambda n: Verdict.ACCEPTED}
 DOUBTFUL = {"double, but 13": lambda n: Verdict.WRONG_ANSWER if n == 13 else Verdict.ACCEPTED}
+HOSTILE = "crashes the judge from 2"  # a wrong program on whose output no judge has a verdict
+STOPPED = ("slow from 20", HOSTILE)  # run on no more cases after some
+FATES = {**RIGHT, **DOUBTFUL, **TRUTH, HOSTILE: lambda n: Verdict.JUDGE_ERROR if n > 1 else Verdict.ACCEPTED}
 
 
 class World:
@@ -76,7 +75,7 @@ class World:
             case Answer() | JudgeCase():
                 name, n = act.submission.name, int(act.case.data)
                 self.ran[name, act.case.id] += not (self.killed and isinstance(act, Answer))  # its output is lost
-                verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
+                verdict = FATES[name](n)
                 log.judged(name, act.case.id, verdict, 0.1 * self.draw(3), "")
                 if isinstance(act, Answer) and verdict is Verdict.ACCEPTED and not self.killed:
                     log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
@@ -95,7 +94,7 @@ class World:
 
 
 def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
-    made = make_problem(accepted=right, wrong=list(TRUTH), own=[1, 13], validators=("check input",))
+    made = make_problem(accepted=right, wrong=[*TRUTH, HOSTILE], own=[1, 13], validators=("check input",))
     return replace(made, packaged=not by_agreement)
 
 
@@ -140,10 +139,15 @@ def _live(inputs, doubtful, allowed_s, workers, data):
     assert not log.cases(CaseState.PROPOSED, CaseState.VALID, CaseState.UNJUDGED)
     for case in log.cases(CaseState.READY):
         if allowed_s is None or not known.clock.over:
-            assert all(known.verdict(each, case) for each in alive if each.name != "slow from 20"), "none is forgotten"
+            assert all(known.verdict(each, case) for each in alive if each.name not in STOPPED), "none is forgotten"
         assert known.verdict(known.jury[0], case) is Verdict.ACCEPTED
     for name, cases in known.killed().items():
-        assert all(TRUTH[name](int(case.data)).kills for case in cases)
+        assert all(FATES[name](int(case.data)).kills for case in cases)
+    assert HOSTILE not in known.killed()
+    made_up = [case for case in log.cases(CaseState.READY, CaseState.CONTESTED) if not case.sample]
+    spoilt = [case for case in made_up if (v := log.verdict(HOSTILE, case.id)) and v.verdict is Verdict.JUDGE_ERROR]
+    assert len(spoilt) <= 8, "it contests no more than a few cases"
+    assert all(case.state is CaseState.CONTESTED for case in spoilt)
     again = World(problem, log, chosen, [], lambda many: 0, allowed_s)
     again.play()
     assert again.ran.keys().isdisjoint(ran.keys()), "a session that goes on repeats nothing"
@@ -166,18 +170,3 @@ def test_what_kills_goes_to_the_jury_before_other_inputs_do():
     largest = [(stage, name) for stage, name, n in order if n == 20]
     first_kill = largest.index((RunStage.VALIDATE_SOLUTION, "slow from 20"))
     assert largest[first_kill + 1] == (RunStage.AGREE, "add"), "a case that kills goes to the jury at once"
-
-
-def test_the_first_error_of_an_act_stops_the_rest_and_is_raised(tmp_path, monkeypatch):
-    settle = Sample.settle
-
-    def failing(self: Sample, submission: Submission, *rest: Any) -> Any:
-        if submission.name == "square":
-            raise ZeroDivisionError
-        return settle(self, submission, *rest)
-
-    monkeypatch.setattr(Sample, "settle", failing)
-    executor = FakeExecutor()
-    with Bench(tmp_path, workers=2).open({"a": executor}) as sample, pytest.raises(ZeroDivisionError):
-        judge_problem(sample)
-    assert len(executor.calls) < 20

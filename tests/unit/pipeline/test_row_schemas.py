@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from balancer.errors import PackageError
-from balancer.judge import CallCase, StdinCase, cases_of
+from balancer.judge import CallCase, cases_of
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Problem
@@ -108,18 +108,6 @@ def test_columns_that_look_like_programs_and_are_not_used_are_named():
     assert problem_of({**ROWS["plain"], "checker": "x", "code_list": []}).notes == ("not used: checker",)
 
 
-@pytest.mark.parametrize(
-    "tests",
-    [
-        [{"input": {"stdin": "1\n"}, "output": {"stdout": "2\n"}}],
-        {"input": ["1\n"], "output": ["2\n"]},
-        {"ground_truth": '{"inputs": ["1\\n"], "outputs": ["2\\n"]}', "style": "rule"},
-    ],
-)
-def test_the_tests_of_a_row_are_read_without_the_row(tests):
-    assert cases_of(tests) == [StdinCase("1\n", "2\n")]
-
-
 def test_parquet_gives_the_same_problems(tmp_path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for name, row in ROWS.items():
@@ -133,11 +121,6 @@ def test_parquet_gives_the_same_problems(tmp_path):
 def test_every_schema_has_a_row():
     met = {schema.words for row in ROWS.values() if (schema := schema_of(row))}
     assert met == {schema.words for schema in SCHEMAS}
-
-
-def test_the_type_of_a_test_counts_more_than_a_name():
-    tests = [{"input": "1\n", "output": "2\n", "type": "Standard input", "fn_name": "no"}]
-    assert len(problem_of({**ROWS["deep-coder"], "tests": json.dumps(tests)}).tests) == 1
 
 
 def test_limits_are_read_where_their_unit_is_known():

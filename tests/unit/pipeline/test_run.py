@@ -137,13 +137,6 @@ def test_a_run_judges_everything_and_counts_every_lease(bench):
     assert 0 <= result.work.started_s <= result.work.ended_s
 
 
-def test_a_complete_run_runs_nothing_and_says_the_same(bench):
-    first = bench.run()
-    again = bench.run()
-    assert bench.calls == 0
-    assert again == first, "the figures are those of the session that ran programs"
-
-
 @pytest.mark.parametrize(
     ("caps", "slots"),
     [
@@ -187,12 +180,19 @@ def test_runs_are_made_again_where_another_machine_can_tell(bench, scheme, again
         assert bool(store.trust.found().again) is again
 
 
-def test_strategy_endpoints_and_threads_may_change_between_sessions(bench):
+def test_executors_get_what_the_config_says(bench):
+    bench.write(CONFIG.replace("capacity = 2", 'capacity = 2\nheaders = { Authorization = "Bearer secret" }'))
     bench.run()
-    changed = (
-        CONFIG.replace("least_in_flight", "fifo").replace("{1..3}", "{4..5}").replace("_workers = 3", "_workers = 1")
-    )
-    bench.write(changed)
+    assert [dict(options.headers) for options in bench.options] == [{"Authorization": "Bearer secret"}] * 3
+    assert all(str(options.cache_dir).endswith("results/compiled") for options in bench.options)
+
+
+def test_complete_run_runs_nothing_with_another_strategy_and_says_the_same(bench):
+    first = bench.run()
+    assert bench.run() == first, "the figures are those of the session that ran programs"
+    assert bench.calls == 0
+    changed = CONFIG.replace("least_in_flight", "fifo").replace("{1..3}", "{4..5}")
+    bench.write(changed.replace("_workers = 3", "_workers = 1"))
     assert bench.run().complete
     assert bench.calls == 0
 

@@ -92,14 +92,6 @@ def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(e
     assert all((each.failures, each.overloads, each.ejections) == (0, 0, 0) for each in pool.stats().endpoints)
 
 
-def test_a_failed_program_is_no_failed_endpoint():
-    killed = Execution(Status.MEMORY_LIMIT, exit_code=-9)
-    runner, pool, spans = hasty({"a": FakeExecutor(always=killed), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == killed
-    assert outcomes(spans) == ["success"]
-    assert pool.stats().endpoints[0].failures == 0
-
-
 def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_failed():
     gate = threading.Event()
     executors = {"a": FakeExecutor(), "b": FakeExecutor(script=[DOWN], gate=gate)}
@@ -230,14 +222,6 @@ def test_where_no_endpoint_is_to_be_had_it_is_unjudged(settings, note):
 
 
 # -- languages -----------------------------------------------------------------------------------------
-
-
-def test_a_program_runs_where_its_language_is_known():
-    executors = {"a": FakeExecutor(languages=["cpp"]), "b": FakeExecutor(), "c": FakeExecutor(languages=["cpp"])}
-    runner, _, spans = hasty(executors)
-    assert runner.languages == {"cpp", "python"}
-    assert [runner.run(DOUBLING).execution for _ in range(5)] == [GOOD] * 5
-    assert set(urls(spans)) == {"b"}
 
 
 def test_a_language_that_nobody_knows_is_unjudged_at_once():

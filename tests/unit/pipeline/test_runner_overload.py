@@ -10,7 +10,6 @@ from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.opening.pool import Pool
 from balancer.program import Execution, Executor, Limits, Program, Status
-from balancer.settings.rules import LimitSettings
 from tests.unit.pipeline.fakes import FakeExecutor, hasty
 from tests.unit.pipeline.programs import finished
 
@@ -23,6 +22,8 @@ HONEST = Execution(Status.TIME_LIMIT, b"4", time_s=1.02)
 MEASURED = replace(HONEST, cpu_measured=True)
 GIVEN_UP = Execution(Status.COMPILE_ERROR, message="the compiler was stopped after 100 s", doubtful=True)
 TOO_LONG = Execution(Status.COMPILE_ERROR, message="the compiler took too long: 30.1 s of CPU time")
+FAT = Execution(Status.MEMORY_LIMIT, exit_code=-9)
+OWN = replace(LATE, cpu_measured=True)
 KILLED = Execution(Status.FINISHED, exit_code=-9, message="killed", doubtful=True)
 
 
@@ -49,6 +50,8 @@ PAIRS: dict[str, tuple[Execution, Execution | None, Execution, list[str], tuple[
         (Suspicion.DOUBTFUL, Recheck.CLEARED),
     ),
     "too long": (TOO_LONG, None, TOO_LONG, ["success"], None),
+    "fat": (FAT, None, FAT, ["success"], None),
+    "late by its own CPU time": (OWN, None, OWN, ["success"], None),
     # A program that kills the script that runs it, everywhere, takes no endpoint out of service.
     "killed twice": (KILLED, KILLED, KILLED, ["ignored", "ignored"], (Suspicion.DOUBTFUL, Recheck.CONFIRMED)),
 }
@@ -71,14 +74,6 @@ def test_what_one_end_or_two_say_of_the_program_and_of_the_endpoints(
     overloads = [outcome == "overload" for outcome in outcomes]
     assert [each.overloads for each in pool.stats().endpoints][: len(outcomes)] == overloads
     assert all(each.failures == 0 for each in pool.stats().endpoints)
-
-
-def test_it_shrinks_the_limit_of_its_endpoint():
-    pool = Pool([Endpoint("a", capacity=8)], health=None, limits=LimitSettings(kind="aimd", initial=8))
-    runner = _runner(pool, {"a": FakeExecutor(script=[LATE])})
-    assert runner.run(DOUBLING).execution == GOOD
-    (stats,) = pool.stats().endpoints
-    assert stats.limit == 4
 
 
 def test_a_late_time_limit_never_counts_however_often_it_is_seen():

@@ -89,13 +89,6 @@ def test_a_budget_that_never_fills_costs_a_window_and_no_verdict():
     assert [pause for pause in runner.slept if pause] == [10.0] * 3
 
 
-def test_first_tries_earn_retries():
-    runner = Timed({"a": FakeExecutor(script=[None] * 5 + [DOWN])}, RetrySettings(budget_per_s=0.0, base_s=0.0))
-    assert [runner.run(DOUBLING) for _ in range(6)] == [GOOD] * 6
-    assert sum(runner.slept) == 0.0
-    assert runner.pool.engine.budget.wait_s() > 0
-
-
 def test_a_try_that_found_no_endpoint_costs_no_retry():
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
     runner = Timed({"a": FakeExecutor()}, retries, attempts=3, acquire_timeout_s=0.0)
@@ -192,11 +185,6 @@ def test_no_outage_within_the_patience_costs_a_verdict(number, attempts, fails_s
     assert no_leases_out(runner.pool)
 
 
-def test_without_patience_the_same_outage_costs_a_verdict():
-    down = Timed({"a": FakeExecutor(always=DOWN)}, RetrySettings(), outage_s=0.0)
-    assert down.run(DOUBLING) == ProgramResult(None, "after 5 of 5 tries: connection refused")
-
-
 def test_a_permanent_outage_costs_the_patience_once():
     runner = Servers()
     runner.fall(FOREVER_S)
@@ -219,24 +207,12 @@ def test_no_try_begins_when_no_time_is_left(left_s):
     assert no_leases_out(runner.pool)
 
 
-def test_a_run_that_has_time_left_is_as_any_other():
-    runner = Timed({"a": FakeExecutor(script=[DOWN, DOWN])}, RetrySettings())
-    assert runner.within(lambda: 1000.0).run(DOUBLING) == GOOD
-
-
 def test_a_success_begins_the_patience_anew():
     runner = Servers()
     runner.fall(FOREVER_S)
     runner.cost_s()
     runner.succeed()
     assert OUTAGE_S <= runner.cost_s() <= OUTAGE_S + LONGEST_PAUSE_S
-
-
-def test_a_run_that_fails_while_others_succeed_is_given_up_after_its_attempts():
-    runner = Servers(1)
-    runner.fall(FOREVER_S)
-    runner.meanwhile = runner.succeed
-    assert runner.run(DOUBLING) == ProgramResult(None, "after 5 of 5 tries: connection refused")
 
 
 def test_a_run_beyond_its_attempts_is_given_up_once_another_succeeds():

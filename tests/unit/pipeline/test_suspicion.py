@@ -107,29 +107,5 @@ def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too():
     assert settled(crowded, asleep, _LIMITS, _LIMITS, alone=True, last=False) == (asleep, Recheck.CONFIRMED)
 
 
-def test_a_doubtful_end_is_confirmed_by_a_doubtful_one_only():
-    given_up = Execution(Status.COMPILE_ERROR, doubtful=True)
-    refused, ended = Execution(Status.COMPILE_ERROR), Execution(Status.FINISHED, exit_code=0)
-    assert settled(given_up, given_up, _LIMITS, _LIMITS, alone=False, last=False) == (given_up, Recheck.CONFIRMED)
-    for other in (refused, ended, _LATE):
-        assert settled(given_up, other, _LIMITS, _LIMITS, alone=False, last=False) == (other, Recheck.CLEARED)
-
-
-@pytest.mark.parametrize(
-    ("execution", "overload"),
-    [
-        (replace(_LATE, time_s=1.24), True),
-        (replace(_LATE, time_s=1.05), False),
-        (replace(_LATE, time_s=1.24, cpu_measured=True), False),
-        (Execution(Status.FINISHED, time_s=3.0), False),
-        (Execution(Status.COMPILE_ERROR, doubtful=True), True),
-        (Execution(Status.COMPILE_ERROR), False),
-        (Execution(Status.FINISHED, exit_code=-9, doubtful=True), False),  # it may have killed itself
-    ],
-)
-def test_what_says_that_a_server_was_busy(execution, overload):
-    assert shows_overload(execution, _LIMITS) is overload
-
-
 def _settled(second: Execution | None, *, alone: bool, last: bool = False) -> tuple[Execution | None, Recheck] | None:
     return settled(_LATE, second, _LIMITS, _LIMITS, alone=alone, last=last)

@@ -169,12 +169,6 @@ def uneven_bench(folder: Path) -> Bench:
     return Bench(folder, make_problem(wrong=("right after all",)), (Own(), Further()), workers=1)
 
 
-def test_runs_on_own_data_do_not_tell_how_long_others_take(tmp_path):
-    """Compiles of 54 s, in runs on a package's own data, left no time for others in a budget of 20 s."""
-    executor = Ticking(lambda _, stdin: 54.0 if stdin in (b"1", b"2") else 1.0)
-    assert turn_of(uneven_bench(tmp_path), executor, 20.0)[0]
-
-
 def test_compiling_does_not_tell_how_long_runs_take():
     now = 0.0
 

@@ -136,13 +136,6 @@ def test_a_failed_assertion_refuses_if_the_validator_answers_on_known_inputs(ben
     assert len(odds) <= len(set(odds)) + 1 + bench.workers, "only the first ones ran again"
 
 
-def test_a_validator_that_fails_an_assertion_on_all_known_inputs_is_left_out(bench_with):
-    odd = aborted(b"v.cpp:2: int main(int, char**): Assertion `argc == 2' failed.\n")
-    bench = bench_with(lambda data: odd)
-    assert judged(bench).inputs(CaseState.INVALID) == []
-    assert any("is left out" in line for line in found(bench).troubles)
-
-
 def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_with):
     bench = bench_with(unless_even(CRASH), own=[2, 4])
     bench = Bench(bench.folder, bench.problem, max_proposals=60)
@@ -273,7 +266,15 @@ def test_the_others_decide_alone(bench_with, modern):
     assert (end.cases, end.verdicts) == (modern.cases, modern.verdicts)
 
 
-@pytest.mark.parametrize("end", [CRASH, finished(code=1), Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)])
+@pytest.mark.parametrize(
+    "end",
+    [
+        CRASH,
+        finished(code=1),
+        Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True),
+        aborted(b"v.cpp:2: int main(int, char**): Assertion `argc == 2' failed.\n"),
+    ],
+)
 def test_one_that_says_nothing_of_any_known_input(bench_with, end):
     bench = bench_with(lambda data: end)
     (line,) = told(bench)
