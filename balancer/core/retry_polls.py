@@ -31,7 +31,6 @@ class RetryPolls:
     def __init__(self, plan: AttemptPlan, request: Callable[[Ask], Request], now: float, ask: Ask) -> None:
         self._plan = plan
         self._request = request
-        self._ask = ask
         self.at_s = now + ask.look_s
 
     def look(self, core: Core, waiter: Waiter, now: float) -> Sequence[Waiter]:
@@ -41,16 +40,12 @@ class RetryPolls:
         out = core.out_of_service()
         decision = self._plan.look(now, out)
         self.at_s = now + decision.look_s
-        while (decision.avoid, decision.labels) != (self._ask.avoid, self._ask.labels):  # mostly they are the same
+        while True:
             try:
-                ended = core.amend(waiter, self._request(decision), now)
+                return core.amend(waiter, self._request(decision), now)
             except NoEndpoint:
                 further = self._plan.no_endpoint(now, out)
                 # The last wish avoids the fewest endpoints, so an endpoint that can serve the waiter now can serve that
                 # wish.
                 assert isinstance(further, Ask), f"a waiter that can be served is told {further}"
                 decision = further
-            else:
-                self._ask = decision
-                return ended
-        return ()
