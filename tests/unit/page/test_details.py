@@ -8,8 +8,8 @@ import pytest
 
 from balancer import Endpoint, EndpointError, EndpointOverloaded, Outcome, Pool, UnknownEndpoint
 from balancer.core.events import Added, Ejected, Ended, Removed, Rested, Restored
-from balancer.core.metrics import LeaseRow, WaitRow
-from balancer.observing.page.history import Drawers, standing
+from balancer.core.metrics import EndpointStats, LeaseRow, WaitRow
+from balancer.observing.page.history import Drawers, mark_and_word, standing
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, holder_rows
 from balancer.values.redaction import ShownNames
 from tests.unit.page.test_page import ask, state
@@ -109,6 +109,24 @@ def test_an_endpoint_in_use_is_never_shown_as_idle(given, letter):
         (each,) = pool.stats().endpoints
         object.__setattr__(each, "in_flight", given[0])
         assert standing(each) == letter
+
+
+@pytest.mark.parametrize(
+    ("told", "mark", "word", "letter"),
+    [
+        ({"state": "draining"}, "drained", "draining", "d"),
+        ({"health": "ejected"}, "bad", "ejected", "x"),
+        ({"health": "spent"}, "bad", "spent", "x"),
+        ({"health": "half_open"}, "trial", "on trial", "t"),
+        ({"health": "resting"}, "trial", "resting", "t"),
+        ({"health": "healthy", "spared": "too few others"}, "trial", "would be ejected", "t"),
+        ({"health": "slow_start"}, "ok", "slow start", "0"),
+        ({"health": ""}, "none", "not watched", "0"),
+    ],
+)
+def test_mark_word_and_letter_of_an_endpoint(told, mark, word, letter):
+    each = replace(EndpointStats("http://a/", "active", 0, 4, 0, 0, 0.0, 0.0), **told)
+    assert (*mark_and_word(each), standing(each)) == (mark, word, letter)
 
 
 def test_recent_waits_are_told_apart_from_all():
