@@ -29,7 +29,6 @@ __all__ = [
     "BUSY_STATUSES",
     "NO_ENTRY",
     "REFUSALS",
-    "REPORTS",
     "Load",
     "asked_pause_s",
     "is_spent",
@@ -242,9 +241,6 @@ ASK: Final = "endpoint-load-metrics-format"
 
 _LOAD_HEADER: Final = "endpoint-load-metrics"
 _FORMS: Final = ((_LOAD_HEADER, ""), (f"{_LOAD_HEADER}-json", "JSON"))
-
-REPORTS: Final = tuple(name for name, _ in _FORMS)
-"""The headers that may have a report."""
 
 _LONGEST: Final = 16_384  # characters
 _NAMED: Final = "named_metrics"

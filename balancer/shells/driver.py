@@ -19,7 +19,7 @@ from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome, judged
 from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
 from balancer.shells.engine import Engine
-from balancer.shells.lease_request import PLAIN, LeaseRequest, Wanted
+from balancer.shells.lease_request import LeaseRequest, Wanted
 from balancer.shells.tasks.parking import TimeLimit, spot, time_limit
 from balancer.values.redaction import plain_name
 
@@ -300,7 +300,7 @@ class CallDriver(Generic[T]):
         """Return what the engine is asked for. A first try waits like any acquire; a retry also polls."""
         asked, usual = self._asked, self._engine.usual
         if not (self.at or ask.avoid or ask.labels):
-            return Wanted(usual if asked is PLAIN else asked.of_core(usual), ask.within_s, asked.priority)
+            return Wanted(asked.of_core(usual), ask.within_s, asked.priority)
         return Wanted(asked.as_asked(usual, ask), ask.within_s, asked.priority, partial(self._polls, ask))
 
     def _polls(self, ask: Ask, now: float) -> RetryPolls:

@@ -17,7 +17,7 @@ from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
 from balancer.values.redaction import refuse_halves, with_whole_characters
 
-__all__ = ["PLAIN", "LeaseArguments", "LeaseRequest", "Wanted", "asking", "not_sets", "shows_arguments", "terms_of"]
+__all__ = ["LeaseArguments", "LeaseRequest", "Wanted", "asking", "not_sets", "shows_arguments", "terms_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -120,9 +120,6 @@ class LeaseRequest:
             raise not_sets(labels, exclude) from None
         return request
 
-
-PLAIN = LeaseRequest(_NONE, _NONE)
-"""The request of a caller without arguments."""
 
 LeaseRequest.__init__.__qualname__ = "Pool.acquire"  # Python names it in the error for an unknown argument
 

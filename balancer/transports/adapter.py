@@ -4,7 +4,7 @@ Its connections keep the time bound of a thread, and note what was sent.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPResponse
 from io import BufferedReader, BytesIO, RawIOBase
@@ -115,9 +115,8 @@ class _AdapterExchange(RequestExchange):
         self.address(sent.headers, lease.endpoint)
         if self._begins_at is not None:
             self._body.seek(self._begins_at)
-        if self._rule is not None:
-            self._sending = Sending()
-        with self._sending.in_thread() if self._rule is not None else nullcontext():
+        self._sending = Sending()
+        with self._sending.in_thread():
             answer = self._forward(sent)
         answer.request, answer.url = own, own.url or ""  # ours has the endpoint's headers
         return answer

@@ -22,7 +22,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from balancer.answers import ASK, REPORTS
+from balancer.answers import ASK
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Blame, Endpoint, Lease, Outcome, judged
@@ -74,7 +74,6 @@ MOST_BYTES = 2**20
 """How many bytes of the body of an answer are kept if the answer is not passed on at once."""
 
 _MOST_WAITS = 64  # limits of clients for which a plan is kept
-_MOST_HEADS = 1024  # endpoints whose headers are kept
 _LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events here, without reading on
 _TAIL = 64
 _UNCUT = Run()
@@ -285,7 +284,6 @@ class PooledRequests:
         self.engine = whole_pool.engine
         self.options = RequestOptions(**options)
         self._known: dict[float | None, AttemptPlans] = {}
-        self._heads: dict[str, tuple[Endpoint, dict[str, str]]] = {}
 
     def plans(self, wait_s: float | None) -> AttemptPlans:
         """Return what makes the plan of a request whose client waits so long for a connection; None: unknown.
@@ -307,16 +305,6 @@ class PooledRequests:
         if len(self._known) < _MOST_WAITS:
             self._known[wait_s] = found
         return found
-
-    def headers_of(self, endpoint: Endpoint) -> dict[str, str]:
-        """Return the headers for every request to `endpoint`."""
-        known, headers = self._heads.get(endpoint.name, (None, {}))
-        if known is not endpoint:
-            headers = headers_of(endpoint)
-            if len(self._heads) >= _MOST_HEADS:
-                self._heads.clear()
-            self._heads[endpoint.name] = endpoint, headers
-        return headers
 
 
 class RequestExchange(ABC):
@@ -349,7 +337,6 @@ class RequestExchange(ABC):
     def __init__(self, requests: PooledRequests, request: Any, target: str, wait_s: float | None = None) -> None:
         options = requests.options
         self.engine = requests.engine
-        self._requests = requests
         self.asked, self._session = options.always or options.placed(requests.pool, request, target)
         self.plans = requests.plans(wait_s)
         self._request = request
@@ -392,9 +379,8 @@ class RequestExchange(ABC):
         """Whether the body of the request can be sent once more."""
 
     def hear(self, answer: Any, lease: Lease) -> None:
-        """Report the load in the headers of an answer, if there is one."""
-        if any(name in answer.headers for name in REPORTS):
-            hear(answer.headers, lease)
+        """Report the load in the headers of an answer."""
+        hear(answer.headers, lease)
 
     def decode(self, answer: Any, content: bytes) -> bytes:
         """Return the decoded body of an error; b"" if it cannot be read."""
@@ -404,7 +390,7 @@ class RequestExchange(ABC):
         """Make the headers of a request those that `endpoint` gets. Its own replace those of the client."""
         if self._asks_load:
             headers.setdefault(ASK, "TEXT")
-        for name, value in self._requests.headers_of(endpoint).items():
+        for name, value in headers_of(endpoint).items():
             headers[name] = value
 
     def made(self, kind: Any, text: str) -> Exception:

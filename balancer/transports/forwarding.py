@@ -35,7 +35,6 @@ def _split(url: str) -> tuple[str, str, str, str]:
     return scheme, place, "/" + path if path else "", query
 
 
-@lru_cache(1024)
 def joined(endpoint_url: str, target: str) -> str:
     """Return the URL for a request for `target`, a path with its query.
 

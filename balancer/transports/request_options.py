@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypedDict
 
 from balancer.opening.pool import Pool
-from balancer.shells.lease_request import PLAIN, LeaseRequest
+from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.resend import RESENDS, Resend
 from balancer.transports.sessions import RequestSession, RequestText, Sessions
 from balancer.values.numbers import checked, seconds, whole
@@ -109,8 +109,7 @@ class RequestOptions:
                 object.__setattr__(self, name, frozenset(given))
         varies = any(map(callable, (self.labels, self.priority, self.key, self.holder)))
         if not varies and self.tokens is None and self.sessions is None:
-            asked = self.asked(None)
-            object.__setattr__(self, "always", (PLAIN if asked == PLAIN else asked, None))
+            object.__setattr__(self, "always", (self.asked(None), None))
 
     def asked(self, request: Any, *, counted: bool = True) -> LeaseRequest:
         """Return what `request` asks the pool for. `counted`: False if no tokens count."""

@@ -3,7 +3,6 @@
 What they have in common is tested here, for each of them; what sets them apart, in a file of its own.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from tests.properties.driven import Driven
 
 _KINDS = ("peak_ewma", "c3", "prequal")
 _FOUR = "abcd"
-_ALL: Mapping[str, Any] = {"choices": 100}
 
 each = pytest.mark.parametrize("name", _KINDS)
 

@@ -54,6 +54,8 @@ def _put(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _rows(store: Store) -> Iterator[dict[str, Any]]:
     last, source = store.problems.last_place(), store.source
+    if last < 0:
+        return
     for raw in raw_rows(source["problems"], source["split"]):
         if raw.number > last:
             return

@@ -103,14 +103,6 @@ def test_the_history_has_an_hour_and_each_endpoint_as_a_letter_a_point(pool, now
     assert rows["http://c/"] not in told["endpoints"]
 
 
-@pytest.mark.parametrize(("given", "letter"), [((0, 4), "0"), ((1, 100), "1"), ((4, 4), "9"), ((6, 4), "9")])
-def test_an_endpoint_in_use_is_never_shown_as_idle(given, letter):
-    with Pool([Endpoint("http://a/", capacity=given[1])], health=None) as pool:
-        (each,) = pool.stats().endpoints
-        object.__setattr__(each, "in_flight", given[0])
-        assert standing(each) == letter
-
-
 @pytest.mark.parametrize(
     ("told", "mark", "word", "letter"),
     [
@@ -120,8 +112,9 @@ def test_an_endpoint_in_use_is_never_shown_as_idle(given, letter):
         ({"health": "half_open"}, "trial", "on trial", "t"),
         ({"health": "resting"}, "trial", "resting", "t"),
         ({"health": "healthy", "spared": "too few others"}, "trial", "would be ejected", "t"),
-        ({"health": "slow_start"}, "ok", "slow start", "0"),
-        ({"health": ""}, "none", "not watched", "0"),
+        ({"health": "slow_start", "in_flight": 6}, "ok", "slow start", "9"),
+        ({"in_flight": 1, "limit": 100}, "none", "not watched", "1"),
+        ({}, "none", "not watched", "0"),
     ],
 )
 def test_mark_word_and_letter_of_an_endpoint(told, mark, word, letter):

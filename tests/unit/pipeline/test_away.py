@@ -186,6 +186,17 @@ def test_a_generator_with_a_budget_of_the_whole_run_is_refused(bench):
     assert not (bench.folder / "there").exists()
 
 
+def test_of_what_a_liar_had_a_part_in_nobody_is_believed_any_more(tmp_path):
+    with Store(tmp_path) as run:
+        run.problems.meet(make_problem("p"), 0, "as it is")
+        for endpoint in "ab":
+            run.trust.believed(endpoint, "p")
+        run.trust.eject("a", "it lied")
+        run.withdraw()
+        run.trust.believed("b", "p")
+        assert run.trust.eject("b", "it lied") == 1, "what it has said since"
+
+
 def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(tmp_path):
     def judged(problem: str, find: Callable[[TrustStore], object]) -> None:
         """Judge a problem elsewhere, where `find` is found out."""

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators import mutate
-from balancer.pipeline.generators.data import DataGenerator
 from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes
@@ -41,8 +40,8 @@ any_input = st.binary(max_size=40) | st.lists(line, max_size=5).map(lambda lines
 
 @given(st.lists(any_input, max_size=3), st.integers(0, 12), st.integers(0, 10**6))
 def test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget(inputs, budget, seed):
-    found, again = ([proposal.data for proposal in proposed(problem(*inputs), budget, seed)] for _ in range(2))
-    assert found == again
+    found, more = ([proposal.data for proposal in proposed(problem(*inputs), n, seed)] for n in (budget, budget + 5))
+    assert found == more[:budget]
     assert len(found) <= budget
     assert len(set(found)) == len(found)
     assert not set(found) & set(inputs)
@@ -74,11 +73,6 @@ def test_a_number_goes_as_far_as_its_own_bound_says():
         MutateGenerator().propose(read_problem("examples/problems/rope-cutting"), random.Random(1), 300), 20
     )
     assert max(int(each.data.split()[1]) for each in inputs) == 10**12
-
-
-def test_a_smaller_budget_gives_the_first_of_them():
-    what = problem("3\n1 2 3\n", "2\n5 5\n")
-    assert proposed(what, 40)[:15] == proposed(what, 15)
 
 
 def test_when_nothing_new_is_left_it_ends():
@@ -200,15 +194,6 @@ def test_the_corners_of_a_list_come_early(seed):
     assert any(len(values) > 2 and values == sorted(values) and len(set(values)) > 2 for values in lists)
     assert any(len(values) > 2 and values == sorted(values, reverse=True) and len(set(values)) > 2 for values in lists)
     assert sum(len(values) <= 10 for values in lists) >= 15
-
-
-# -- the hooks -----------------------------------------------------------------------------------------
-
-
-def test_data_proposes_the_problems_own_inputs_in_order():
-    what = problem("1\n", "2\n", "3\n")
-    found = list(DataGenerator().propose(what, random.Random(1), 2))
-    assert found == list(what.data[:2])
 
 
 # -- later rounds -------------------------------------------------------------------------------------

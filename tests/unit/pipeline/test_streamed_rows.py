@@ -14,9 +14,12 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import write_report
+from balancer.pipeline.report.export import write_rows
 from balancer.pipeline.results.run_result import MOST_DETAILED, RunResult
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pipeline.running.turns import work_through
@@ -153,9 +156,12 @@ def test_what_comes_out_is_a_data_set(bench, tmp_path, monkeypatch):
 # -- which rows ----------------------------------------------------------------------------------------
 
 
-def test_a_bad_row_is_named_and_left_out(bench):
+def test_a_bad_row_is_named_and_left_out(bench, monkeypatch):
+    told = []
+    monkeypatch.setattr(Progress, "expect", lambda self, problems: told.append(problems))
     bench.write(row("a"), "{not json", row("b"), {**row("c"), "right": []})
     found = bench.run()
+    assert told[-1] == 2
     assert found.complete
     assert found.totals.problems == 2
     assert found.rows_left_out == 2
@@ -167,6 +173,14 @@ def test_a_bad_row_is_named_and_left_out(bench):
     assert [(each["id"], each["row_number"]) for each in bench.written()] == [("a", 0), ("b", 2)]
     left_out = (bench.folder / "results" / "rows_left_out.jsonl").read_text().splitlines()
     assert [json.loads(line)["row_number"] for line in left_out] == [1, 3]
+
+
+def test_rows_of_which_none_could_be_read_are_not_read_again(tmp_path):
+    with Store(tmp_path) as store:
+        store.describe({"kind": "rows", "problems": "gone.jsonl", "split": "train"})
+        store.problems.leave_out_row(0, "is not JSON")
+        write_rows(store, tmp_path)
+    assert [(tmp_path / name).stat().st_size > 2 for name in ("rows.jsonl", "rows_left_out.jsonl")] == [False, True]
 
 
 def test_columns_that_are_not_used_are_told_once(bench):

@@ -215,7 +215,6 @@ def is_hello(asked: Asked) -> bool:
     return "pong" in base64.b64decode(asked["files"]["main.cpp"]).decode()
 
 
-BUILT = "balancer compiled 0 0.1 0.1 0.0 " + "0" * 64 + "\n"
 RAN = "balancer ran 0 0.01 0.01 0.0 5 0\n"
 REFUSED = "balancer compiled 1 0.1 0.1 0.0\n"
 

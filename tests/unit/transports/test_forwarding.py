@@ -79,17 +79,6 @@ def test_each_request_has_its_own_url_though_urls_are_kept(http):
                 assert str(request.url) == f"http://pool/{path}"
 
 
-def test_an_endpoint_that_takes_the_place_of_another_has_headers_of_its_own():
-    pool, _ = pool_of()
-    inner = Inner(httpx2, {host: [Reply()] for host in "ab"})
-    with httpx2.Client(transport=BalancedTransport(pool, inner=inner)) as client:
-        for host in "ab":
-            pool.add(Endpoint(f"http://{host}/", name="one", headers={"X-Key": host}))
-            client.get("http://pool/")
-            pool.remove("one")
-    assert [(sent.headers["Host"], sent.headers["X-Key"]) for _, _, sent in inner.sent] == [("a", "a"), ("b", "b")]
-
-
 class _Pipe(io.BytesIO):
     def seekable(self) -> bool:
         return False
