@@ -32,37 +32,11 @@ Start = Callable[[Task, Lease, float], None]
 Refuse = Callable[[Task, BalancerError], None]
 
 
-class Ticker:
-    """Calls `Core.tick` when something is due for waiters, as a pool's timer does. Schedules nothing otherwise."""
-
-    def __init__(self, env: Environment, core: Core) -> None:
-        self._env = env
-        self._core = core
-        self._armed_s = inf
-
-    def arm(self) -> None:
-        """Schedule what is due next. Call it whenever that may have changed."""
-        due_s = self._core.due_s
-        if due_s < self._armed_s and self._core.waiting:
-            self._armed_s = due_s
-            after(self._env, max(0.0, due_s - self._env.now), self._ring, due_s)
-
-    def _ring(self, due_s: float) -> None:
-        if due_s != self._armed_s:
-            return  # an earlier one was scheduled since
-        self._armed_s = inf
-        if self._env.now >= self._core.due_s:
-            for waiter in self._core.tick(self._env.now):
-                waiter.wake()
-        self.arm()
-
-
 class LeasePerCall:
     """One lease for each call, the normal use of the pool; base class of all disciplines.
 
     Attributes:
         core: that leases.
-        arm: schedules what is due next in it. Call it whenever that may have changed.
 
     Args:
         start: begins the call of a task, whose lease is granted.
@@ -73,11 +47,27 @@ class LeasePerCall:
         self._env = env
         self.core = core
         self._start, self._refuse = start, refuse
-        self.arm = Ticker(env, core).arm
+        self._armed_s = inf
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint as the pool should know it."""
         return endpoint
+
+    def arm(self) -> None:
+        """Schedule what is due next for waiters, as a pool's timer does. Call it whenever that may have changed."""
+        due_s = self.core.due_s
+        if due_s < self._armed_s and self.core.waiting:
+            self._armed_s = due_s
+            after(self._env, max(0.0, due_s - self._env.now), self._ring, due_s)
+
+    def _ring(self, due_s: float) -> None:
+        if due_s != self._armed_s:
+            return  # an earlier one was scheduled since
+        self._armed_s = inf
+        if self._env.now >= self.core.due_s:
+            for waiter in self.core.tick(self._env.now):
+                waiter.wake()
+        self.arm()
 
     def ask(self, task: Task) -> None:
         """Take a free slot for `task`, or wait for one. The listener gets the result, now or later."""
@@ -182,8 +172,7 @@ class AlwaysFirst(LeasePerCall):
         self._requests: list[Request] = []
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint with a label of its own, and without features that this design lacks."""
-        endpoint = replace(endpoint, group=0, quota=None)
+        """Return the endpoint with a label of its own."""
         label = f"only {endpoint.name}"
         request = Request(frozenset({label}))
         if request not in self._requests:
@@ -206,10 +195,6 @@ class OldGlobalQueue(LeasePerCall):
 
     POLL_S: Final = 0.1
     LINGER_S: Final = 1.0
-
-    def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint without features that this design lacks."""
-        return replace(endpoint, group=0, quota=None)
 
     def ask(self, task: Task) -> None:
         """Use the worker's endpoint, or begin to poll for one."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import nan
-from typing import Final
+from typing import Any, Final
 
 from simpy import Environment, Event
 
@@ -128,6 +128,8 @@ class Simulation:
         *,
         keep: bool,
     ) -> None:
+        by_rules = policy.strategy not in BASELINES
+        scenario = scenario if by_rules else _without_rules(scenario)
         self._scenario = scenario
         self._policy = policy
         self._replication = replication
@@ -135,7 +137,6 @@ class Simulation:
         self._env = Environment()
         self._streams = Streams(scenario.seed, replication)
         self._core = self._new_core(registry)
-        by_rules = policy.strategy not in BASELINES
         self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
         self._log = self._keyed or CallLog(scenario, one_slot=not by_rules, keep=keep)
         self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
@@ -144,7 +145,7 @@ class Simulation:
         reacts = bool(
             scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated or self._core.shares
         )
-        self._done = self._discipline.done_by_rules if reacts and by_rules else self._discipline.done
+        self._done = self._discipline.done_by_rules if reacts else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
@@ -153,37 +154,33 @@ class Simulation:
         self._source = self._source_of(scenario, self._streams)
 
     def _new_core(self, registry: Registry) -> Core:
-        """Return the core. For a baseline it has no rules."""
         scenario, policy, streams = self._scenario, self._policy, self._streams
-        by_rules = policy.strategy not in BASELINES
-        name = policy.strategy if by_rules else "fifo"
+        name = "fifo" if policy.strategy in BASELINES else policy.strategy
         return Core(
             (),
             registry.strategy(name, policy.options, streams.choices(Purpose.STRATEGY)),
             lender=_Lender(),
             max_waiters=scenario.max_waiters,
-            health=scenario.health if by_rules else None,
-            limits=scenario.limits if by_rules else None,
-            host_caps=scenario.host_caps if by_rules else {},
-            quotas=scenario.quotas if by_rules else {},
+            health=scenario.health,
+            limits=scenario.limits,
+            host_caps=scenario.host_caps,
+            quotas=scenario.quotas,
             spill_after_s=scenario.spill_after_s,
-            holders=scenario.holders if by_rules and scenario.fairness else None,
+            holders=scenario.holders if scenario.fairness else None,
             rng=streams.choices(Purpose.HEALTH),
             now=self._env.now,
         )
 
     def _retry_by_rules(self) -> None:
-        """Set up retries and hedges. A baseline has no rules for them."""
-        scenario, is_baseline = self._scenario, self._policy.strategy in BASELINES
-        retries = None if is_baseline else scenario.retries
+        """Set up retries and hedges."""
+        retries, requests = self._scenario.retries, self._scenario.requests
         self._budget = RetryBudget(retries) if retries else None
-        self._hedge_after_s = None if is_baseline else scenario.requests.hedge_after_s
-        requests = scenario.requests
+        self._hedge_after_s = requests.hedge_after_s
         policy = CallPolicy(
             attempts=requests.attempts,
             retries=retries,
             hedge_after_s=requests.hedge_after_s,
-            avoids=not is_baseline,
+            avoids=self._policy.strategy not in BASELINES,
         )
         self._attempts = AttemptRunner(
             self._env,
@@ -423,6 +420,21 @@ class Simulation:
                 given = {name: value for name, value in values.items() if value is not None}
                 self._endpoints[url] = replace(self._endpoints[url], **given)  # type: ignore[arg-type]  # by Change
                 return self._core.update(self._endpoints[url], now)
+
+
+def _without_rules(scenario: Scenario) -> Scenario:
+    """Return the scenario as a baseline has it: its design has no rules, groups and quotas."""
+    bare = [model.model_copy(update={"group": 0, "quota": None}) for model in scenario.endpoints]
+    requests = scenario.requests.model_copy(update={"hedge_after_s": None})
+    rules: dict[str, Any] = {
+        "health": None,
+        "limits": None,
+        "host_caps": {},
+        "quotas": {},
+        "fairness": None,
+        "retries": None,
+    }
+    return scenario.model_copy(update={"endpoints": bare, "requests": requests, **rules})
 
 
 def _follow(leader: Task, twin: Task) -> None:

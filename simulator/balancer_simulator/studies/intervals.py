@@ -104,8 +104,8 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def interval_of(values: Sequence[float], confidence: float = 0.95, *, least: float = -math.inf) -> Interval:
-    """Return the mean of `values`, one for each replication, with its confidence interval, cut at `least`.
+def interval_of(values: Sequence[float], *, least: float = -math.inf) -> Interval:
+    """Return the mean of `values`, one for each replication, with its 95% interval, cut at `least`.
 
     Raises:
         ValueError: there are no values.
@@ -116,12 +116,10 @@ def interval_of(values: Sequence[float], confidence: float = 0.95, *, least: flo
     mean = math.fsum(values) / count
     if count == 1:
         return Interval(mean, math.nan, 1, least)
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(count)
-    return Interval(mean, half, count, least)
+    return Interval(mean, _half(values, mean), count, least)
 
 
-def difference_of(values: Sequence[float], others: Sequence[float], confidence: float = 0.95) -> Interval:
+def difference_of(values: Sequence[float], others: Sequence[float]) -> Interval:
     """Return the mean of values - others, pair by pair, with its interval.
 
     With common random numbers most of the noise is the same in both and cancels.
@@ -131,7 +129,7 @@ def difference_of(values: Sequence[float], others: Sequence[float], confidence: 
     """
     if len(values) != len(others):
         raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference needs as many of each")
-    return interval_of(np.subtract(values, others).tolist(), confidence)
+    return interval_of(np.subtract(values, others).tolist())
 
 
 _LEAST_BEYOND: Final = 10
@@ -182,7 +180,7 @@ def _independent(runs: tuple[tuple[int, ...], ...]) -> float:
     return max(float(len(runs)), apart.size / alike)
 
 
-def pooled(records: Sequence[Tally], key: str, confidence: float = 0.95) -> Pooled:
+def pooled(records: Sequence[Tally], key: str) -> Pooled:
     """Return the quantile `key` of all of `records`, one for each replication.
 
     Raises:
@@ -209,19 +207,17 @@ def pooled(records: Sequence[Tally], key: str, confidence: float = 0.95) -> Pool
             f"{_LEAST_INDEPENDENT:g}, that is {_longer(_LEAST_INDEPENDENT / apart)}"
         )
         return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
-    factor = float(stdtrit(count - 1, 0.5 + confidence / 2)) / math.sqrt(count)
     beyond = [tally.beyond(value) for tally in tallies]
-    unsure = factor * _deviation(beyond, math.fsum(beyond) / count)
-    half = factor * _deviation(each, value)
+    unsure = _half(beyond, math.fsum(beyond) / count)
     if unsure >= part:
         longer = _longer((unsure / part) ** 2)  # the width falls with the root of the time
         refusal = f"the number beyond it differs too much from run to run; it needs {longer}"
         return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     low, high = whole.quantile(max(0.0, q - unsure)), whole.quantile(min(1.0, q + unsure))
-    return Pooled(Interval(value, max(half, value - low, high - value), count, 0.0), "", each)
+    return Pooled(Interval(value, max(_half(each, value), value - low, high - value), count, 0.0), "", each)
 
 
-def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) -> Interval:
+def quantile_difference(found: Pooled, other: Pooled) -> Interval:
     """Return found - other, with an interval from their differences by replication (sectioning).
 
     With common random numbers most of the noise is the same in both and cancels.
@@ -232,9 +228,8 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
         return Interval(value, math.inf, count)
     if count == 1:
         return Interval(value, math.nan, 1)
-    differences = [one - two for one, two in zip(found.each, other.each, strict=True)]
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * _deviation(differences, value) / math.sqrt(count)
-    return Interval(value, half, count)
+    differences = np.subtract(found.each, other.each).tolist()
+    return Interval(value, _half(differences, value), count)
 
 
 def _longer(too_short: float) -> str:
@@ -243,5 +238,8 @@ def _longer(too_short: float) -> str:
     return f"runs about {max(2, times)} times as long" if times <= _MANY_TIMES else "far longer runs"
 
 
-def _deviation(values: Sequence[float], about: float) -> float:
-    return math.sqrt(math.fsum((value - about) ** 2 for value in values) / (len(values) - 1))
+def _half(values: Sequence[float], about: float) -> float:
+    """Return half of the 95% interval of the mean, from the deviations about a value: Student's t."""
+    count = len(values)
+    deviation = math.sqrt(math.fsum((value - about) ** 2 for value in values) / (count - 1))
+    return float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)

@@ -16,7 +16,7 @@ from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Batch, Kind, Stage
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.sources import Submit, demand_of, drawn_once, durations, kind_numbers
+from balancer_simulator.world.sources import Submit, TaskSource, demand_of, drawn_once, durations, kind_numbers
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task, Worker
 
@@ -112,7 +112,7 @@ class _Sample:
     busy: int
 
 
-class BatchSource:
+class BatchSource(TaskSource):
     """Takes the samples through their stages.
 
     Args:
@@ -129,20 +129,16 @@ class BatchSource:
         streams: Streams,
         submit: Submit,
     ) -> None:
-        self._env = env
+        super().__init__(env, submit)
         self._batch = batch
         self._works = works
         self._kinds = kinds
         self._streams = streams
-        self._submit = submit
         self._demands = [list(map(demand_of, scenario.requests.kinds)) for _ in batch.stages]
         self._thinks: dict[Worker, Iterator[float]] = {}
         self._ahead = deque(range(batch.samples))
         self._of: dict[Worker, _Sample] = {}
-        self._count = 0
         self._open = 0
-        self.workers: list[Worker] = []
-        self.finished = False
 
     def begin(self) -> None:
         """Begin as many samples as allowed."""
@@ -206,11 +202,8 @@ class BatchSource:
     def _work(self, worker: Worker) -> None:
         sample = self._of[worker]
         if sample.left:
-            self._count += 1
             work_s, kind = sample.left.popleft()
-            demand = self._demands[sample.stage][kind]
-            now = self._env.now
-            self._submit(Task(self._count, work_s, demand, worker, now, now, demand.request))
+            self._come(self._demands[sample.stage][kind], work_s, worker)
             return
         del self._of[worker]
         self._thinks.pop(worker, None)

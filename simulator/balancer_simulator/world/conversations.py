@@ -12,7 +12,7 @@ from simpy import Environment
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Conversations
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.sources import Submit, durations, mixture, numbers_of
+from balancer_simulator.world.sources import Submit, TaskSource, durations, mixture, numbers_of
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker
 
@@ -31,14 +31,13 @@ class _Conversation(Worker):
         """Of each: its kind, its work, the blocks that it adds, and the seconds before it."""
 
 
-class ConversationSource:
+class ConversationSource(TaskSource):
     """Conversations begin at random; each turn comes after the answer to the one before, or after its loss."""
 
     def __init__(
         self, env: Environment, scenario: Scenario, workload: Conversations, streams: Streams, submit: Submit
     ) -> None:
-        self._env = env
-        self._submit = submit
+        super().__init__(env, submit)
         self._system_blocks = workload.system_blocks
         arrivals, prompts = (streams.numbers(purpose) for purpose in (Purpose.ARRIVALS, Purpose.PROMPTS))
         rate = workload.conversations_per_s
@@ -52,9 +51,7 @@ class ConversationSource:
         self._adds = numbers_of(workload.adds, streams.numbers(Purpose.PROMPTS, 1))
         self._thinks = durations(workload.think, streams.numbers(Purpose.THINK))
         self._mixture = mixture(scenario, streams)
-        self._begun = self._count = 0
-        self.finished = False
-        self.workers: list[Worker] = []
+        self._begun = 0
 
     def begin(self) -> None:
         """Schedule the next conversation."""
@@ -80,7 +77,4 @@ class ConversationSource:
     def _ask(self, talk: _Conversation) -> None:
         demand, work_s, adds, _ = talk.turns.popleft()
         talk.blocks += [f"{talk.index}.{len(talk.blocks) + new}" for new in range(adds)]
-        self._count += 1
-        asked = replace(demand, prompt="/".join(talk.blocks), session=str(talk.index))
-        now = self._env.now
-        self._submit(Task(self._count, work_s, asked, talk, now, now, asked.request))
+        self._come(replace(demand, prompt="/".join(talk.blocks), session=str(talk.index)), work_s, talk)

@@ -67,7 +67,7 @@ class Fleet:
         server = FaultyServer(self._env, number, model, served, parts)
         for which, crash in enumerate(effects.crashes, start=1):
             rng = self._streams.choices(Purpose.FAULTS, number, which)
-            _Flapping(self._env, server, effects, crash, rng).begin(model.from_s)
+            _let_flap(self._env, server, effects, crash, rng, model.from_s)
         return server
 
     def _by_kind(self, model: EndpointModel, number: int) -> dict[str, Iterator[float]]:
@@ -88,31 +88,28 @@ def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterat
         phase, between, lasts = (
             streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3)
         )
-        lengths = ((fault.factor, each) for each in durations(fault.lasts, lasts, 64))
-        yield SpellEffect(fault, durations(fault.between, between, 64), lengths, phase.random())
+        yield SpellEffect(
+            fault, durations(fault.between, between, 64), durations(fault.lasts, lasts, 64), phase.random()
+        )
 
 
-class _Flapping:
-    """Lets a server crash and be repaired for ever, at instants that depend on nothing else."""
+def _let_flap(
+    env: Environment,
+    server: FaultyServer,
+    effects: FaultEffects,
+    crash: CrashRepair,
+    rng: random.Random,
+    from_s: float,
+) -> None:
+    """Let a server crash, once it has joined, and be repaired for ever, at instants that depend on nothing else."""
 
-    def __init__(
-        self, env: Environment, server: FaultyServer, effects: FaultEffects, crash: CrashRepair, rng: random.Random
-    ) -> None:
-        self._env = env
-        self._server = server
-        self._effects = effects
-        self._crash = crash
-        self._rng = rng
+    def go_down(_: None) -> None:
+        after(env, rng.expovariate(1 / crash.mttr_s), come_up, None)
+        effects.down += 1
+        server.crash()
 
-    def begin(self, from_s: float) -> None:
-        """Schedule the first crash, which comes only after the server has joined."""
-        after(self._env, from_s + self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
+    def come_up(_: None) -> None:
+        effects.down -= 1
+        after(env, rng.expovariate(1 / crash.mtbf_s), go_down, None)
 
-    def _go_down(self) -> None:
-        after(self._env, self._rng.expovariate(1 / self._crash.mttr_s), _Flapping._come_up, self)
-        self._effects.down += 1
-        self._server.crash()
-
-    def _come_up(self) -> None:
-        self._effects.down -= 1
-        after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
+    after(env, from_s + rng.expovariate(1 / crash.mtbf_s), go_down, None)

@@ -5,7 +5,7 @@ Fault effects decide from the time and a random number what the faults of an end
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -51,16 +51,14 @@ class SpellEffect:
     Args:
         spells: the fault.
         between_s: drawn seconds between spells.
-        drawn: factor and seconds of each spell.
+        lasts_s: drawn seconds of each spell.
         phase: where in the course of spells the run begins, 0 to 1.
     """
 
-    def __init__(
-        self, spells: SlowSpells, between_s: Iterator[float], drawn: Iterator[tuple[float, float]], phase: float
-    ) -> None:
+    def __init__(self, spells: SlowSpells, between_s: Iterator[float], lasts_s: Iterator[float], phase: float) -> None:
+        self._factor = spells.factor
         self._between_s = between_s
-        self._drawn = drawn
-        self._now = 1.0
+        self._lasts_s = lasts_s
         self._slow = False
         self._until_s = next(between_s) - phase * _CYCLES * spells.cycle_s
 
@@ -68,9 +66,8 @@ class SpellEffect:
         """Return how many times as long work takes that begins at `now`, which never decreases."""
         while self._until_s <= now:
             self._slow = not self._slow
-            self._now, lasts_s = next(self._drawn) if self._slow else (1.0, next(self._between_s))
-            self._until_s += lasts_s
-        return self._now
+            self._until_s += next(self._lasts_s if self._slow else self._between_s)
+        return self._factor if self._slow else 1.0
 
 
 class FaultEffects:
@@ -80,26 +77,13 @@ class FaultEffects:
         down: number of its crashes that are not repaired yet.
     """
 
-    def __init__(self, faults: Iterable[Fault], rng: random.Random, spells: Iterable[SpellEffect] = ()) -> None:
+    def __init__(self, faults: Sequence[Fault], rng: random.Random, spells: Iterable[SpellEffect] = ()) -> None:
         self._rng = rng
         self._spells = list(spells)
-        self._slow: list[SlowWithin] = []
-        self._fail: list[FailWithin] = []
-        self.crashes: list[CrashRepair] = []
-        for fault in faults:
-            self._sort(fault)
+        self._slow = [fault for fault in faults if isinstance(fault, SlowWithin)]
+        self._fail = [fault for fault in faults if isinstance(fault, FailWithin)]
+        self.crashes = [fault for fault in faults if isinstance(fault, CrashRepair)]
         self.down = 0
-
-    def _sort(self, fault: Fault) -> None:
-        match fault:
-            case SlowWithin():
-                self._slow.append(fault)
-            case FailWithin():
-                self._fail.append(fault)
-            case CrashRepair():
-                self.crashes.append(fault)
-            case SlowSpells():
-                pass  # it comes as a `SpellEffect`
 
     def on_call(self, now: float) -> Effect:
         """Return the effect on a call that begins at `now`."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import repeat
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from simpy import Environment, Event, Timeout
@@ -39,27 +39,33 @@ Submit = Callable[[Task], None]
 """Takes a task that has just come."""
 
 
-class TaskSource(Protocol):
+class TaskSource:
     """Makes the tasks of a run.
 
     Attributes:
+        finished: whether all tasks have come.
         workers: of the workload, if any.
     """
 
-    workers: list[Worker]
-
-    @property
-    def finished(self) -> bool:
-        """Whether all tasks have come."""
-        ...
+    def __init__(self, env: Environment, submit: Submit) -> None:
+        self._env = env
+        self._submit = submit
+        self._count = 0
+        self.finished = False
+        self.workers: list[Worker] = []
 
     def begin(self) -> None:
         """Make or schedule the first tasks."""
-        ...
+        raise NotImplementedError
 
     def conclude(self, task: Task) -> None:
-        """Handle the end of `task`: a success, or a loss."""
-        ...
+        """Handle the end of `task`: a success, or a loss. Of open arrivals no caller waits for it."""
+
+    def _come(self, demand: Demand, work_s: float, worker: Worker | None = None) -> None:
+        """Make a task, which comes now."""
+        self._count += 1
+        submit, now = self._submit, self._env.now
+        submit(Task(self._count, work_s, demand, worker, now, now, demand.request))
 
 
 def durations(distribution: Distribution, rng: np.random.Generator, block: int = 4096) -> Iterator[float]:
@@ -121,12 +127,11 @@ def kind_numbers(kinds: Sequence[Kind], rng: np.random.Generator, block: int) ->
     return endless(draw, block)
 
 
-class OpenSource:
+class OpenSource(TaskSource):
     """Tasks come without regard to earlier ones."""
 
     def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
-        self._env = env
-        self._submit = submit
+        super().__init__(env, submit)
         self._gaps_s = _gaps_of(workload, streams)
         recorded = workload.kinds if isinstance(workload, Arrivals) else []
         self._mixture = mixture(scenario, streams, recorded=recorded)
@@ -134,9 +139,6 @@ class OpenSource:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
         if isinstance(workload, Arrivals) and (workload.prompts or workload.sessions):
             self._mixture = _recorded(workload, self._mixture)
-        self._count = 0
-        self.finished = False
-        self.workers: list[Worker] = []
 
     def begin(self) -> None:
         """Schedule the next arrival, if there is one."""
@@ -146,30 +148,21 @@ class OpenSource:
         else:
             Timeout(self._env, gap_s).callbacks.append(self._arrive)
 
-    def conclude(self, task: Task) -> None:
-        """Do nothing: no caller waits for the answer."""
-
     def _arrive(self, _: Event) -> None:
         demand, work_s = next(self._mixture)
-        self._count += 1
         self.begin()
-        submit = self._submit
-        now = self._env.now
-        submit(Task(self._count, work_s, demand, None, now, now, demand.request))
+        self._come(demand, work_s)
 
 
-class ClosedSource:
+class ClosedSource(TaskSource):
     """Each worker thinks, asks, waits for the answer, and begins again."""
 
     def __init__(
         self, env: Environment, scenario: Scenario, workload: Closed, streams: Streams, submit: Submit
     ) -> None:
-        self._env = env
-        self._submit = submit
-        self._count = 0
+        super().__init__(env, submit)
         self._most = workload.calls
         self._under_way = 0
-        self.finished = False
         self.workers = [Worker("workers", index) for index in range(workload.workers)]
         # A stream for each worker: its n-th task is the same under every strategy. Few numbers at once: there may be
         # thousands of workers.
@@ -200,10 +193,8 @@ class ClosedSource:
         if self._count == self._most:
             return  # the last request was made while it was thinking
         demand, work_s = next(self._mixtures[worker.index])
-        self._count += 1
         self._under_way += 1
-        now = self._env.now
-        self._submit(Task(self._count, work_s, demand, worker, now, now, demand.request))
+        self._come(demand, work_s, worker)
 
 
 def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
