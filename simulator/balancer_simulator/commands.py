@@ -18,7 +18,7 @@ from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
-from balancer_simulator.plan_commands import fit, plan, predict
+from balancer_simulator.plan_commands import JobsOption, fit, plan, predict
 
 if TYPE_CHECKING:
     from balancer_simulator.studies.study import Study
@@ -40,10 +40,6 @@ ReplicationsOption = Annotated[
     typer.Option("--replications", metavar="N", min=1, help="Number of replications, instead of SCENARIO's."),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed, instead of SCENARIO's.")]
-JobsOption = Annotated[
-    int | None,
-    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
-]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write report.html, results.json and CSV files here.")
 ]

@@ -4,7 +4,6 @@ Fitting and prediction are imported only when a command runs, because their impo
 """
 
 import math
-import os
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from balancer_simulator.planning.predict import Check
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["NGINX", "fit", "plan", "predict", "seconds_of"]
+__all__ = ["NGINX", "JobsOption", "fit", "plan", "predict", "seconds_of"]
 
 Given = TypeVar("Given")
 
@@ -39,7 +38,10 @@ FilesArgument = Annotated[
 ]
 DrawsOption = Annotated[int, typer.Option("--draws", metavar="N", min=5, help="Resamples of the calls that are run.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random numbers.")]
-JobsOption = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes. Default: 1 a core.")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
+]
 DeadlineOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help='In how long it must be over: "90m", "2h 30m". "soon": as soon as it can be.'),
@@ -199,9 +201,9 @@ def predict(
         if check:
             if change != WhatIf():
                 raise ConfigError("--check: it compares TRACE with itself: it takes no change")
-            tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
+            tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=jobs)
         else:
-            found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=_processes(jobs))
+            found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=jobs)
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
@@ -249,9 +251,7 @@ def plan(
             dict(_numbers("--cost", cost, float, "=2.5")),
         )  # fmt: skip
         read: Fit | Scenario = load_scenario(source) if source.suffix == ".toml" else fit_run(read_trace(source))
-        found = search(
-            read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway
-        )
+        found = search(read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs, anyway=anyway)
         pool = found.chosen or found.nearest or found.present
         if out is not None:
             _write(out, as_toml(pool.config, config_remarks(found, pool)))
@@ -333,10 +333,6 @@ def seconds_of(option: str, text: str) -> float:
         return float(Timedelta(text.strip().lower().replace("d", "D")).total_seconds())
     except ValueError:
         raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"') from None
-
-
-def _processes(jobs: int | None) -> int:
-    return jobs or os.cpu_count() or 1
 
 
 def _write(out: Path, text: str) -> None:

@@ -28,7 +28,7 @@ _CALLS: Final = 40_000  # in all runs together, about
 _A_WAIT: Final = 0.01  # share of the mean call: a shorter wait is none
 _LITTLE: Final = 0.02  # share of the mean call, or of all calls: a smaller difference harms nobody
 
-Runs = Sequence[Sequence[Any]]
+Runs = Sequence[DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
     """Run the fitted scenario some times, and return its calls and waits beside those of the trace."""
     many = min(_MOST_RUNS, max(_FEWEST_RUNS, _CALLS // max(1, len(fit.prepared.attempts))))
     scenario = fit.scenario(replications=many).changed(seed=seed)
-    runs = [_spans(simulate_once(scenario, fit.policy, number)) for number in range(many)]
+    runs = [_ended(simulate_once(scenario, fit.policy, number)) for number in range(many)]
     return FitCheck(DataFrame([*_calls(fit, runs), *_waits(fit, runs)]).set_index("figure").rename_axis(None))
 
 
@@ -86,30 +86,29 @@ def _figure(name: str, measured: float, runs: Floats, least: float = 0.0, *, of_
 def _calls(fit: Fit, runs: Runs) -> Iterator[dict[str, Any]]:
     for member in fit.members:
         sound = fit.endpoints[member.name].sound
-        times = [[s.ended_s - s.started_s for s in spans if s.url == member.url and s.ok] for spans in runs]
+        times = [run.call_s[(run.endpoint == member.url) & (run.end == "answered")] for run in runs]
         if (~sound.open).sum() > 1 and all(len(mine) > 1 for mine in times):
             measured = quantile_means(sound.held_s, sound.open, _POINTS).mean()
-            means = np.array([np.mean(mine) for mine in times])
+            means = np.array([mine.mean() for mine in times])
             yield _figure(f"{member.name}: a call takes", float(measured), means)
     tried = fit.prepared.attempts
     refused = float(np.mean([each.outcome == "overload" for each in tried]))
-    shares = np.array([np.mean([float(span.refused) for span in spans] or [0.0]) for spans in runs])
+    shares = np.array([(run.end == "refused").sum() / max(1, len(run)) for run in runs])
     yield _figure("refused calls", refused, shares, _LITTLE)
     if fit.batch is not None:
-        ends_s = np.array([max(each.ended_s for each in spans) - min(each.asked_s for each in spans) for spans in runs])
+        ends_s = np.array([run.ended_s.max() - run.asked_s.min() for run in runs])
         yield _figure("the run takes", fit.prepared.lasts_s, ends_s)
 
 
-def _spans(record: Record) -> Sequence[Any]:
-    """Return the calls that have ended: url, asked_s, started_s, ended_s, ok, refused."""
+def _ended(record: Record) -> DataFrame:
+    """Return the calls that have ended, with the seconds that they waited and took."""
     calls = record.calls.dropna(subset=["asked_s", "started_s", "ended_s"])
-    calls = calls.assign(url=calls.endpoint, ok=calls.end == "answered", refused=calls.end == "refused")
-    return list(calls.itertuples())
+    return calls.assign(wait_s=calls.started_s - calls.asked_s, call_s=calls.ended_s - calls.started_s)
 
 
 def _waits(fit: Fit, runs: Runs) -> Iterator[dict[str, Any]]:
     measured = np.array([each.waited_s for each in fit.prepared.attempts])
-    fitted = [np.array([span.started_s - span.asked_s for span in spans] or [0.0]) for spans in runs]
+    fitted = [run.wait_s.to_numpy() if len(run) else np.zeros(1) for run in runs]
     call_s = float(np.mean([each.held_s for each in fit.prepared.attempts]))
     least_s = max(_A_WAIT * call_s, fit.prepared.moment_s)
     for name, least, of in (

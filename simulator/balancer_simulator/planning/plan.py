@@ -159,7 +159,7 @@ def plan(
     strategies: Sequence[str] = STRATEGIES,
     draws: int = 20,
     seed: int = 1,
-    jobs: int = 1,
+    jobs: int | None = 1,
     anyway: bool = False,
 ) -> PoolPlan:
     """Return the cheapest setting that keeps the goal.
@@ -347,7 +347,7 @@ class _Search:
         """Return how many endpoints are busy for this share of the time under open arrivals, those lost left out."""
         workload = self._base.workload
         if isinstance(workload, Arrivals):
-            rate = len(workload.at_s) / whole_of(from_0(workload))
+            rate = len(workload.at_s) / whole_of(from_0(workload.at_s))
         else:
             assert isinstance(workload, Poisson | OnOff), "the others are refused"
             rate = workload.rate_per_s

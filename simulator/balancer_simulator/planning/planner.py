@@ -232,10 +232,7 @@ class Planner:
         if not isinstance(workload, Arrivals):
             return scenario
         seed = [self.seed, number]
-        if isinstance(self.source, Fit):
-            at_s = self.source.caller_pattern.at_s - self.source.caller_pattern.at_s[0]
-        else:
-            at_s = from_0(workload)
+        at_s = from_0(self.source.caller_pattern.at_s if isinstance(self.source, Fit) else workload.at_s)
         scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([*seed, 1]))
         whole_s = whole_of(at_s)
         lasts_s = self.lasts_s or whole_s * min(1.0, self.most_calls / len(at_s))

@@ -19,7 +19,7 @@ from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
 from balancer_simulator.planning.goodness import goodness_of_fit
 from balancer_simulator.planning.planner import DRAWS, Planner, Predicted
 from balancer_simulator.planning.shown import Prediction
-from balancer_simulator.planning.what_if import WhatIf, whole_of
+from balancer_simulator.planning.what_if import WhatIf, from_0, whole_of
 from balancer_simulator.studies.parallel import Simulators
 
 __all__ = ["PARTS", "Check", "check", "predict", "recorded_figures"]
@@ -32,7 +32,7 @@ _BEHIND: Final = 0.1  # share of the run: if its end is later than the last arri
 
 
 def predict(
-    trace: Trace, change: WhatIf | None = None, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1
+    trace: Trace, change: WhatIf | None = None, *, draws: int = DRAWS, seed: int = 1, jobs: int | None = 1
 ) -> Prediction:
     """Return the prediction of the next run.
 
@@ -126,7 +126,7 @@ def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
     """Yield that open arrivals come faster than they are served."""
     if fit.callers is not None:
         return
-    last_s = whole_of(fit.caller_pattern.at_s - fit.caller_pattern.at_s[0])
+    last_s = whole_of(from_0(fit.caller_pattern.at_s))
     over_s = figures["makespan_s"].value if "makespan_s" in figures else math.inf
     if over_s - last_s > max(_BEHIND * last_s, 10 * fit.typical_s):
         yield (
@@ -157,7 +157,9 @@ class Check:
         return int(found.sum()), len(found)
 
 
-def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1) -> Check:
+def check(
+    trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, seed: int = 1, jobs: int | None = 1
+) -> Check:
     """Fit `trace` as it was after each part of its calls, and compare the prediction with what happened.
 
     Compared are the end of the whole run, and the throughput and the waits after the cut. If the trace has several

@@ -1,6 +1,7 @@
 """Predictions and plans as text and as plain data. A table is a frame: seconds, calls a second, and parts of one."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -114,8 +115,7 @@ def _crew(setting: "Setting") -> str:
 
 def _made_up(setting: "Setting") -> Iterator[str]:
     """Yield a line for all endpoints that do not exist yet and copy the same one."""
-    for like in dict.fromkeys(setting.made_up.values()):
-        many = list(setting.made_up.values()).count(like)
+    for like, many in Counter(setting.made_up.values()).items():
         its = "its address" if many == 1 else "their addresses"
         yield f"{count(many, 'made-up server')} like {like}: replace {its}"
 

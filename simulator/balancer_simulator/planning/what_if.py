@@ -5,7 +5,7 @@ Recorded arrivals keep their shape: fewer are a random part of them, more are co
 
 import math
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as count_from
 from typing import Any, Final
@@ -20,7 +20,7 @@ from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel, FailWithin, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Arrivals, Batch, Workload
+from balancer_simulator.scenario.workload import Batch, Workload
 from balancer_simulator.studies.study import chosen_policies
 
 __all__ = [
@@ -290,9 +290,9 @@ def callers_of(workload: Workload) -> int | None:
 # -- more load -----------------------------------------------------------------------------------------
 
 
-def from_0(workload: Arrivals) -> Floats:
+def from_0(at_s: Sequence[float] | Floats) -> Floats:
     """Return the instants of recorded arrivals after the first one."""
-    return np.asarray(np.array(workload.at_s) - workload.at_s[0])
+    return np.asarray(np.array(at_s) - at_s[0])
 
 
 def whole_of(at_s: Floats) -> float:

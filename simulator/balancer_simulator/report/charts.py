@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from balancer.reporting.charts import MOST_LINES, to_svg
 from balancer.reporting.document import Chart
 from balancer.reporting.words import percent
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import capital, figure_of
 from balancer_simulator.studies.intervals import QUANTILES
 from balancer_simulator.studies.plots import MOST_ROWS, StudyPlots
 from balancer_simulator.studies.study import Study
@@ -30,8 +30,7 @@ def _charts(study: Study, plots: StudyPlots[str]) -> Iterator[Chart]:
     many = len(study.policies)
     lines = f" Shown are {MOST_LINES} of {many} policies." if many > MOST_LINES else ""
     if study.curves:
-        meaning = _capital(figure_of("sojourn_mean_s").meaning)
-        caption = f"{meaning}; the lines at the marks are 95% intervals.{lines}"
+        caption = f"{capital(figure_of('sojourn_mean_s').meaning)}; the lines at the marks are 95% intervals.{lines}"
         yield Chart("Time by load", caption, plots.curve("sojourn_mean_s"))
     caption = (
         "How likely it is that a request took longer than the time below. Further left and down is better. "
@@ -59,13 +58,9 @@ def _ranking(study: Study, plots: StudyPlots[str], name: str) -> Chart:
     figure = figure_of(name)
     dot = "that of all observations of" if name in QUANTILES else "the mean over"
     caption = (
-        f"{_capital(figure.meaning)}. The dot is {dot} {study.scenario.replications} replications, the bar its 95% "
+        f"{capital(figure.meaning)}. The dot is {dot} {study.scenario.replications} replications, the bar its 95% "
         f"interval. {figure.better.capitalize()} is better; policies that lose more requests are last."
     )
     if without := [policy for policy in study.policies if name not in study.metrics(policy)]:
         caption += f" Not known: {', '.join(without)}."
     return Chart(f"Ranking by {figure.heading}", caption, plots.ranking(name))
-
-
-def _capital(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}"

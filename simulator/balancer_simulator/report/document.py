@@ -5,24 +5,22 @@ imports the template engine.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from balancer.reporting import document as doc
 from balancer.reporting import html
-from balancer.reporting.document import Document
 from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import count
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.export import to_json
 from balancer_simulator.report.tables import compared_tables, more_sections
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.figures import figure_of, worded
+from balancer_simulator.studies.figures import capital, figure_of, worded
 from balancer_simulator.studies.ranking import best_of, ranking_table, remarks, verdict
 from balancer_simulator.studies.study import Study
 
-__all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
+__all__ = ["page", "settings_lines", "write_report"]
 
 
 def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
@@ -53,15 +51,6 @@ def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
     )
 
 
-def scenario_section(
-    scenario: Scenario, title: str = "Scenario", note: str = "All values that differ from the defaults."
-) -> doc.Section:
-    """Return a scenario as lines of JSON, under a title. The report can be made again from it."""
-    return doc.Section(
-        title, (doc.Paragraph(note, soft=True), doc.Preformatted(tuple(settings_lines(scenario)))), "scenario"
-    )
-
-
 def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
     figure = figure_of(study.default_metric)
     yield doc.Section(f"Ranking by {figure.heading}", tuple(_ranking(study)), "ranking", "Ranking")
@@ -69,7 +58,8 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
     yield from more_sections(study)
     yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
-    yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)
+    lines = doc.Preformatted(tuple(settings_lines(study.scenario)))
+    yield doc.Section("Scenario", (doc.Paragraph(note, soft=True), lines), "scenario", "Scenario", folded=True)
 
 
 def _figures(study: Study) -> Iterator[doc.Block]:
@@ -82,13 +72,9 @@ def _figures(study: Study) -> Iterator[doc.Block]:
 
 def _ranking(study: Study) -> Iterator[doc.Block]:
     meaning = figure_of(study.default_metric).meaning
-    yield doc.Paragraph(f"{_capital(meaning)}. Differences are taken replication by replication.", soft=True)
+    yield doc.Paragraph(f"{capital(meaning)}. Differences are taken replication by replication.", soft=True)
     yield ranking_table(study)
-    yield from (doc.Paragraph(f"{_capital(line)}.", soft=True) for line in remarks(study))
-
-
-def _capital(sentence: str) -> str:
-    return f"{sentence[:1].upper()}{sentence[1:]}"
+    yield from (doc.Paragraph(f"{capital(line)}.", soft=True) for line in remarks(study))
 
 
 def _tiles(study: Study) -> Iterator[doc.Tile]:
@@ -121,7 +107,7 @@ def _verdict(study: Study) -> tuple[str, doc.Tone]:
         return f"Even {best[0]}, the first by {heading}, cannot keep up.", doc.Tone.BAD
     sentence = verdict(study)
     tone = doc.Tone.GOOD if several and len(best) == 1 else doc.Tone.PLAIN
-    return f"{_capital(sentence)}." if sentence else "", tone
+    return f"{capital(sentence)}." if sentence else "", tone
 
 
 # -- the scenario --------------------------------------------------------------------------------------
@@ -160,13 +146,5 @@ def write_report(study: Study, folder: Path) -> Path:
 
 def page(study: Study) -> str:
     """Return the page as text."""
-    return _page(study_document(study, draw_charts(study)))
-
-
-def put_page(document: Document, path: Path) -> Path:
-    """Write a document to `path` as a page, and return the path. Raises OSError."""
-    return put_text(path, _page(document))
-
-
-def _page(document: Document) -> str:
-    return html.page(document, styles=Path(__file__).with_name("study.css").read_text(encoding="utf-8"))
+    styles = Path(__file__).with_name("study.css").read_text(encoding="utf-8")
+    return html.page(study_document(study, draw_charts(study)), styles=styles)

@@ -80,13 +80,7 @@ class LeasePerCall:
             start(task, lease, now)
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Return the slot after the call of `task` has ended, and serve its waiter."""
-        for waiter in self.core.release(task.lease, outcome, now):
-            wake = waiter.wake
-            wake()
-
-    def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Do as `done`, if the rules may react to the call later. Not called for a baseline."""
+        """Return the slot after the call of `task` has ended, and serve its waiter. Rules may react to it later."""
         core, used = self.core, task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
             for waiter in core.used(task.lease, used, now):
@@ -157,7 +151,10 @@ class LeasePerCall:
             start = self._start
             start(task, lease, lease.granted_s)
         elif waiter.error is not None:
-            self._refuse(task, waiter.error)
+            self._unserved(task, waiter.error)
+
+    def _unserved(self, task: Task, error: BalancerError) -> None:
+        self._refuse(task, error)
 
 
 class AlwaysFirst(LeasePerCall):
@@ -238,14 +235,10 @@ class OldGlobalQueue(LeasePerCall):
             return
         after(self._env, self.POLL_S, self._expire, task.waiter)
 
-    def woken(self, task: Task) -> None:
-        """Begin the call of `task`, or give up: its wait is over."""
-        waiter: Waiter = task.waiter
-        task.waiter = None
-        if waiter.lease is not None:
-            self._start(task, waiter.lease, self._env.now)
-        elif self._env.now - task.asked_s >= task.demand.timeout_s and waiter.error is not None:
-            self._refuse(task, waiter.error)
+    def _unserved(self, task: Task, error: BalancerError) -> None:
+        """Sleep, and ask again, until it gives up."""
+        if self._env.now - task.asked_s >= task.demand.timeout_s:
+            self._refuse(task, error)
         else:
             after(self._env, self.POLL_S, self._listen, task)
 

@@ -33,7 +33,7 @@ from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Batch, Closed, Conversations
-from balancer_simulator.world.batch import BatchSource, bound_of, works_of
+from balancer_simulator.world.batch import BatchSource
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.conversations import ConversationSource
 from balancer_simulator.world.fleet import Fleet
@@ -99,6 +99,11 @@ def _rare_collections() -> Iterator[None]:
             gc.set_threshold(*before)
 
 
+_SOURCES: Final[dict[type, Callable[..., TaskSource]]] = {
+    Batch: BatchSource,
+    Closed: ClosedSource,
+    Conversations: ConversationSource,
+}
 _ENDS: Final = {Outcome.FAILURE: FAILED, Outcome.OVERLOAD: REFUSED}
 
 
@@ -142,16 +147,13 @@ class Simulation:
         self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
         self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self.start, self.refuse)
         self._ask = self._discipline.ask
-        reacts = bool(
-            scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated or self._core.shares
-        )
-        self._done = self._discipline.done_by_rules if reacts else self._discipline.done
+        self._done = self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
         self._servers, self._prompts = fleet.servers, fleet.prompts
-        self._bound_s: float | None = None
-        self._source = self._source_of(scenario, self._streams)
+        source = _SOURCES.get(type(scenario.workload), OpenSource)
+        self._source = source(self._env, scenario, scenario.workload, self._streams, self._submit)
 
     def _new_core(self, registry: Registry) -> Core:
         scenario, policy, streams = self._scenario, self._policy, self._streams
@@ -199,18 +201,6 @@ class Simulation:
         if any(model.tells_load for model in self._scenario.endpoints):
             ended = partial(self._served_and_told, ended)
         return ended
-
-    def _source_of(self, scenario: Scenario, streams: Streams) -> TaskSource:
-        workload = scenario.workload
-        if isinstance(workload, Batch):
-            works, kinds = works_of(scenario, workload, streams)
-            self._bound_s = bound_of(scenario, workload, works)
-            return BatchSource(self._env, scenario, workload, works, kinds, streams, self._submit)
-        if isinstance(workload, Conversations):
-            return ConversationSource(self._env, scenario, workload, streams, self._submit)
-        if isinstance(workload, Closed):
-            return ClosedSource(self._env, scenario, workload, streams, self._submit)
-        return OpenSource(self._env, scenario, workload, streams, self._submit)
 
     def join(self, processes: Sequence[Process]) -> None:
         """Let the user's processes join; they begin with the run."""
@@ -371,11 +361,11 @@ class Simulation:
             by_endpoint=log.endpoints(),
             crews=tuple(map(tuple, crews.values())),
             makespan_s=log.last_s if finished else None,
-            bound_s=self._bound_s,
+            bound_s=self._source.bound_s,
             timeline=log.timeline(),
             kinds=log.kinds,
             kept=log.kept(),
-            affinity=self._keyed.affinity(self._prompts) if self._keyed is not None else None,
+            affinity=self._keyed.affinity(self._prompts) if self._keyed else {},
         )
 
     def _end_warmup(self) -> None:

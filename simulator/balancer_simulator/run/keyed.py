@@ -12,7 +12,7 @@ from balancer.core.session_table import SessionTable, may_leave
 from balancer.errors import UnknownEndpoint
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.log import CallLog
-from balancer_simulator.run.record import ANSWERED, AffinityRecord
+from balancer_simulator.run.record import ANSWERED, part_of
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptTally
@@ -78,17 +78,17 @@ class KeyedCallLog(CallLog):
                 self._table.bind(session, endpoint, now, first=not self._policy.sessions.elsewhere)
         super().over(task, now, outcome)
 
-    def affinity(self, prompts: PromptTally) -> AffinityRecord:
-        """Return what came of keys and sessions."""
-        return AffinityRecord(
-            blocks=prompts.asked,
-            met=prompts.met,
-            seen=prompts.seen,
-            later_turns=self._later,
-            moved_turns=self._moved,
-            sessions=len(self._sessions),
-            broken_sessions=len(self._broken),
-        )
+    def affinity(self, prompts: PromptTally) -> dict[str, float | None]:
+        """Return the figures of prompts and sessions, by name."""
+        busy = [each.busy_s / each.slots_s for each in self.endpoints() if each.slots_s]
+        mean = sum(busy) / len(busy) if busy else 0.0
+        return {
+            "cached_blocks": part_of(prompts.met, prompts.asked),
+            "cached_at_best": part_of(prompts.seen, prompts.asked),
+            "imbalance": max(busy) / mean if mean else None,
+            "moved_turns": part_of(self._moved, self._later),
+            "broken_sessions": part_of(len(self._broken), len(self._sessions)),
+        }
 
     # -- inside ------------------------------------------------------------------------------------
 

@@ -32,11 +32,10 @@ from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.task import Task
 
-__all__ = ["CallLog", "slot_seconds"]
+__all__ = ["CallLog"]
 
 _BLOCK: Final = 8192  # rows; more with many endpoints, as each count looks at all of them
 _PACKED: Final = Struct("<ddddiiHB")
-_PACK: Final = _PACKED.pack
 _BINS: Final = 120  # of a timeline
 _NUMBERS: Final = 1000  # instants at which the number of requests under way is known
 Rows = NDArray[Any]
@@ -99,12 +98,8 @@ class CallLog:
 
     def note(self, task: Task, now: float, end: int) -> None:
         """Note a call that is over."""
-        rows = self._rows
-        rows += _PACK(
-            task.arrived_s, task.asked_s, task.started_s, now, task.number, task.server.number,
-            self._numbers[task.demand.name], end,
-        )  # fmt: skip
-        if len(rows) >= self._block:
+        self._put(task, task.asked_s, task.started_s, now, task.server.number, end)
+        if len(self._rows) >= self._block:
             self._count()
 
     def follow(self, change: Change) -> None:
@@ -113,7 +108,7 @@ class CallLog:
 
     def _put(self, task: Task, asked_s: float, started_s: float, ended_s: float, server: int, end: int) -> None:
         kind = self._numbers[task.demand.name]
-        self._rows += _PACK(task.arrived_s, asked_s, started_s, ended_s, task.number, server, kind, end)
+        self._rows += _PACKED.pack(task.arrived_s, asked_s, started_s, ended_s, task.number, server, kind, end)
 
     def close(self, now: float, *, finished: bool) -> float:
         """Count all, and return the end. What is under way then counts as longer than so far."""
@@ -247,7 +242,7 @@ class CallLog:
         for number, (url, model) in enumerate(self._models):
             if url in changed:
                 mine = sorted((c for c in self._changes if c.url == url), key=lambda change: change.at_s)
-                found[number] = slot_seconds(model.from_s, model.capacity, mine, at_s)
+                found[number] = _slots_of(model.from_s, model.capacity, mine, at_s)
         return found
 
 
@@ -261,7 +256,7 @@ def _present(from_s: Floats, to_s: Floats, at_s: Floats) -> Floats:
     return np.asarray(come - gone, dtype=float)
 
 
-def slot_seconds(from_s: float, capacity: int, changes: Sequence[Change], at_s: Floats) -> Floats:
+def _slots_of(from_s: float, capacity: int, changes: Sequence[Change], at_s: Floats) -> Floats:
     """Return slots x seconds of an endpoint up to each of some instants. `changes` are its own, in order."""
     steps, there = [(from_s, capacity)], True
     for change in changes:

@@ -1,6 +1,5 @@
 """Record of a run: counts, histograms and figures. Requests that arrive after the warm-up count."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -21,12 +20,12 @@ __all__ = [
     "REFUSED",
     "TIMED_OUT",
     "UNFINISHED",
-    "AffinityRecord",
     "EndpointRecord",
     "KeptCalls",
     "Record",
     "Tally",
     "Timeline",
+    "part_of",
 ]
 
 _ENDS: Final = ("answered", "lost", "timed out", "unfinished", "failed", "refused", "dropped")
@@ -166,41 +165,8 @@ class Tally:
         return {
             **_of("wait", self.wait),
             **_of("sojourn", self.sojourn),
-            "lost": _part(self.lost + self.timed_out, ended),
-            "timed_out": _part(self.timed_out, ended),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class AffinityRecord:
-    """What came of prompts and sessions, in the time that counts.
-
-    Attributes:
-        blocks, met, seen: of the prompts of all calls: blocks, those that were in the cache of the endpoint, and those
-            that one endless cache for all endpoints would have had.
-        later_turns, moved_turns: requests of a session that had an answer before, and those that another endpoint
-            answered than the one before.
-        sessions, broken_sessions: sessions that asked, and those that lost a request.
-    """
-
-    blocks: int
-    met: int
-    seen: int
-    later_turns: int
-    moved_turns: int
-    sessions: int
-    broken_sessions: int
-
-    def metrics(self, endpoints: Sequence[EndpointRecord]) -> dict[str, float | None]:
-        """Return every figure of affinity, by name."""
-        busy = [e.busy_s / e.slots_s for e in endpoints if e.slots_s]
-        mean = sum(busy) / len(busy) if busy else 0.0
-        return {
-            "cached_blocks": _part(self.met, self.blocks),
-            "cached_at_best": _part(self.seen, self.blocks),
-            "imbalance": max(busy) / mean if mean else None,
-            "moved_turns": _part(self.moved_turns, self.later_turns),
-            "broken_sessions": _part(self.broken_sessions, self.sessions),
+            "lost": part_of(self.lost + self.timed_out, ended),
+            "timed_out": part_of(self.timed_out, ended),
         }
 
 
@@ -225,7 +191,7 @@ class Record(Tally):
         timeline: what was seen at some instants.
         kinds: the requests by the name of their kind; empty if there is only one.
         kept: the calls, if they were kept.
-        affinity: what came of prompts and sessions; None: there are none.
+        affinity: the figures of prompts and sessions, by name; empty if there are none.
     """
 
     policy: str
@@ -239,7 +205,7 @@ class Record(Tally):
     timeline: Timeline
     kinds: dict[str, Tally]
     kept: KeptCalls | None
-    affinity: AffinityRecord | None
+    affinity: dict[str, float | None]
 
     def __repr__(self) -> str:
         return (
@@ -317,11 +283,11 @@ class Record(Tally):
             "jain_workers": self._jain_of_workers(),
             "balance_score": balance_score(e.calls for e in self.by_endpoint),
             "calls": float(self._calls),
-            "failed_calls": _part(sum(e.failures for e in self.by_endpoint), self._calls),
-            "unfinished": _part(self.unfinished, self.arrived),
+            "failed_calls": part_of(sum(e.failures for e in self.by_endpoint), self._calls),
+            "unfinished": part_of(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
-            **(self.affinity.metrics(self.by_endpoint) if self.affinity else {}),
+            **self.affinity,
         }
 
     @property
@@ -350,7 +316,8 @@ class Record(Tally):
         return float(np.clip(sum(e.busy_s for e in self.by_endpoint) / max(slots_s, 1e-12), 0.0, 1.0))
 
 
-def _part(count: int, whole: int) -> float | None:
+def part_of(count: int, whole: int) -> float | None:
+    """Return a part of a whole; None if there is nothing."""
     return count / whole if whole else None
 
 

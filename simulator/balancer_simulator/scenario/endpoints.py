@@ -123,17 +123,7 @@ class CrashRepair(CheckedInPython):
 Fault = Annotated[SlowWithin | SlowSpells | FailWithin | CrashRepair, Field(discriminator="kind")]
 
 
-@lru_cache(_KNOWN_BY_HEART, typed=True)
-def _endpoint(
-    url: str,
-    capacity: int,
-    weight: float,
-    labels: frozenset[str],
-    host: str | None,
-    group: int,
-    quota: str | None,
-) -> Endpoint:
-    return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
+_endpoint = lru_cache(_KNOWN_BY_HEART, typed=True)(Endpoint)
 
 
 class EndpointModel(EndpointTable, CheckedInPython):
@@ -177,8 +167,15 @@ class EndpointModel(EndpointTable, CheckedInPython):
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
-        labels = frozenset(self.labels)
-        return _endpoint(url, self.capacity, self.weight, labels, self.host, self.group, self.quota)
+        return _endpoint(
+            url,
+            capacity=self.capacity,
+            weight=self.weight,
+            labels=frozenset(self.labels),
+            host=self.host,
+            group=self.group,
+            quota=self.quota,
+        )
 
 
 class Host(CheckedInPython):

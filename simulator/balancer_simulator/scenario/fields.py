@@ -6,7 +6,7 @@ with its options, or a baseline).
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +16,7 @@ from balancer.settings.tables import CheckedInPython, EnabledHealth, HealthSecti
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Count, Distribution, Exponential, Positive, Seconds
 from balancer_simulator.scenario.endpoints import Change, EndpointModel, Host
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Workload
+from balancer_simulator.scenario.workload import Batch, Closed, Conversations, Kind, Requests, Workload
 
 __all__ = ["Policy", "PolicySessions", "ScenarioFields", "twice"]
 
@@ -45,6 +45,11 @@ class Policy(CheckedInPython):
     label: str = ""
     key: Literal["prompt", "session"] | Count = "prompt"
     sessions: PolicySessions | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_name(cls, data: Any) -> Any:
+        return {"strategy": data} if isinstance(data, str) else data
 
     @model_validator(mode="after")
     def _named(self) -> Self:
@@ -108,14 +113,6 @@ class ScenarioFields(CheckedInPython):
     holders: dict[str, HolderSettings] = Field(default_factory=dict)
     retries: RetrySettings | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_names(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and isinstance(data.get("policies"), list):
-            policies = [{"strategy": p} if isinstance(p, str) else p for p in data["policies"]]
-            return {**data, "policies": policies}
-        return data
-
     @field_validator("hosts")
     @classmethod
     def _each_host(cls, hosts: dict[str, Host]) -> dict[str, Host]:
@@ -146,11 +143,6 @@ class ScenarioFields(CheckedInPython):
         return most
 
     @property
-    def is_gated(self) -> bool:
-        """Whether some endpoints are passed over at times, because of quotas or several failover groups."""
-        return bool(self.quotas) or len({model.group for model in self.endpoints}) > 1
-
-    @property
     def is_batch(self) -> bool:
         """Whether it has an end: the amount of work is fixed, and the run ends when it is done."""
         workload = self.workload
@@ -159,14 +151,12 @@ class ScenarioFields(CheckedInPython):
     @property
     def has_prompts(self) -> bool:
         """Whether requests have prompts, which endpoints may have cached."""
-        workload = self.workload
-        return isinstance(workload, Conversations) or (isinstance(workload, Arrivals) and any(workload.prompts))
+        return isinstance(self.workload, Conversations) or any(getattr(self.workload, "prompts", ()))
 
     @property
     def has_sessions(self) -> bool:
         """Whether requests belong to sessions."""
-        workload = self.workload
-        return isinstance(workload, Conversations) or (isinstance(workload, Arrivals) and any(workload.sessions))
+        return isinstance(self.workload, Conversations) or any(getattr(self.workload, "sessions", ()))
 
     @property
     def has_keys(self) -> bool:
@@ -181,8 +171,7 @@ class ScenarioFields(CheckedInPython):
     @property
     def is_one_sample(self) -> bool:
         """Whether all replications have the same requests, because they were recorded."""
-        workload = self.workload
-        return isinstance(workload, Arrivals) and bool(workload.work_s)
+        return bool(getattr(self.workload, "work_s", ()))
 
     @property
     def rate(self) -> float:

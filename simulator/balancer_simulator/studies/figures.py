@@ -19,6 +19,7 @@ __all__ = [
     "TOO_SHORT",
     "Figure",
     "Unit",
+    "capital",
     "checked_figure",
     "figure_of",
     "ranking_figure",
@@ -102,6 +103,11 @@ def ranking_figure(key: str) -> Figure:
         able = ", ".join(other.key for other in FIGURES if other.better != "none")
         raise ConfigError(f"{key!r} is neither better nor worse when it is higher, so it cannot rank; rank by {able}")
     return figure
+
+
+def capital(sentence: str) -> str:
+    """Return a sentence with a capital; what else is in it stays."""
+    return f"{sentence[:1].upper()}{sentence[1:]}"
 
 
 _NOISE_S: Final = 1e-9  # of times that are sums of floats

@@ -48,19 +48,21 @@ class Simulators:
     """Makes runs, in processes that stay until the end of the `with` block: the start of each takes half a second.
 
     Args:
-        jobs: processes, at most four a core; 1: this one. Other processes see only installed strategies, so `registry`
-            needs 1.
+        jobs: processes, at most four a core; 1: this one; None: one a core. Other processes see only installed
+            strategies, so `registry` needs 1.
 
     Raises:
         ValueError: `jobs` is less than 1, or more than 1 with a registry of your own.
     """
 
-    def __init__(self, jobs: int = 1, registry: Registry | None = None) -> None:
+    def __init__(self, jobs: int | None = 1, registry: Registry | None = None) -> None:
+        cores = os.cpu_count() or 1
+        jobs = cores if jobs is None else jobs
         if jobs < 1:
             raise ValueError(f"jobs is {jobs}; it must be >= 1")
         if jobs > 1 and registry is not None:
             raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
-        self._jobs = min(jobs, _MOST_A_CORE * (os.cpu_count() or 1))
+        self._jobs = min(jobs, _MOST_A_CORE * cores)
         self._registry = registry
         self._executor: ProcessPoolExecutor | None = None
         self._processes: list[BaseProcess] = []

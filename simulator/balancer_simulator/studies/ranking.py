@@ -19,11 +19,11 @@ from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, wor
 from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.warmup import settles
 
-__all__ = ["UNSURE", "best_of", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict"]
+__all__ = ["best_of", "ranking_html", "ranking_table", "remarks", "verdict"]
 
 _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold
 
-UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
+_UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
 
 def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
@@ -84,7 +84,7 @@ def best_of(study: StudyFindings, by: str | None = None) -> list[str]:
     return study.best(name) if any(name in study.metrics(policy) for policy in study.ranking(by)) else []
 
 
-def to_know_more(scenario: Scenario, longer: str) -> str:
+def _to_know_more(scenario: Scenario, longer: str) -> str:
     """Return what to do for better known figures: `longer`, or what helps where runs cannot become longer."""
     if scenario.is_one_sample:
         return "record for longer"
@@ -125,7 +125,7 @@ def remarks(study: StudyFindings, by: str | None = None) -> Iterator[str]:
     if found := [f"{p} ({study.unfinished(p):.1%} unfinished)" for p in study.policies if not study.keeps_up(p)]:
         yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
     if names := [policy for policy in study.policies if study.may_not_keep_up(policy)]:
-        yield f"{UNSURE}; {to_know_more(scenario, 'raise horizon_s')}: {', '.join(names)}"
+        yield f"{_UNSURE}; {_to_know_more(scenario, 'raise horizon_s')}: {', '.join(names)}"
     yield from _of_the_runs(study)
 
 
@@ -134,7 +134,7 @@ def _of_the_runs(study: StudyFindings) -> Iterator[str]:
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
         name, reason = next(iter(refused.items()))
-        advice = to_know_more(study.scenario, "raise horizon_s or replications")
+        advice = _to_know_more(study.scenario, "raise horizon_s or replications")
         yield f"{TOO_SHORT}: {advice} for {', '.join(refused)} (of {name}: {reason})"
     scenario = study.scenario
     if scenario.is_one_sample:
@@ -162,5 +162,5 @@ def _of_length(study: StudyFindings) -> Iterator[str]:
         yield (
             f"short runs: {came} requests count as about {least:.0f} independent ones, because those that come close "
             "together are alike; intervals of means hold less often than 95%; "
-            f"{to_know_more(study.scenario, 'raise horizon_s')}"
+            f"{_to_know_more(study.scenario, 'raise horizon_s')}"
         )

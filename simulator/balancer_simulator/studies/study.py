@@ -3,7 +3,6 @@
 `balancer_simulator.studies.findings` has the results.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ class Runs:
     """
 
     def __init__(self, jobs: int | None, registry: Registry | None, progress: Progress | None) -> None:
-        self._jobs = (os.cpu_count() or 1) if jobs is None else jobs
+        self._jobs = jobs
         self._registry = registry
         self._progress = progress
         self._done = self._all = 0

@@ -22,20 +22,19 @@ from balancer_simulator.world.task import Task, Worker
 
 __all__ = ["BatchSource", "bound_of", "works_of"]
 
-Works = list[list[Floats]]
-"""Seconds of work of every task: samples x stages x tasks."""
-
 Kinds = NDArray[np.intp]
 """The place of each task's kind in `requests.kinds`."""
 
+Works = list[list[tuple[Floats, Kinds]]]
+"""Seconds of work and kind of every task: samples x stages x tasks."""
 
-def works_of(scenario: Scenario, workload: Batch, streams: Streams) -> tuple[Works, list[list[Kinds]]]:
+
+def works_of(scenario: Scenario, workload: Batch, streams: Streams) -> Works:
     """Return work and kind of every task, drawn before the run, so that no strategy can change them."""
-    drawn = [
+    return [
         [_stage_of(scenario, workload, stage, streams, sample, number) for number, stage in enumerate(workload.stages)]
         for sample in range(workload.samples)
     ]
-    return [[w for w, _ in stages] for stages in drawn], [[k for _, k in stages] for stages in drawn]
 
 
 def _stage_of(
@@ -56,8 +55,6 @@ def _kinds_of(scenario: Scenario, stage: Stage, streams: Streams, tasks: int, sa
     kinds = scenario.requests.kinds
     if stage.kind is not None:
         return np.full(tasks, [kind.name for kind in kinds].index(stage.kind), dtype=np.intp)
-    if len(kinds) == 1:
-        return np.zeros(tasks, dtype=np.intp)
     drawn = kind_numbers(kinds, streams.numbers(Purpose.KINDS, sample, number), tasks)
     return np.fromiter(islice(drawn, tasks), dtype=np.intp, count=tasks)
 
@@ -79,12 +76,14 @@ def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
     fastest = max(model.speed for model in scenario.endpoints)
     alone = [
         sum(
-            max(float(w.max()), float(w.sum()) / s.workers) for w, s in zip(stages, batch.stages, strict=True) if len(w)
+            max(float(w.max()), float(w.sum()) / stage.workers)
+            for (w, _), stage in zip(stages, batch.stages, strict=True)
+            if len(w)
         )
         / fastest
         for stages in works
     ]
-    total = sum(float(w.sum()) for stages in works for w in stages)
+    total = sum(float(w.sum()) for stages in works for w, _ in stages)
     return max(total / _rate(scenario), max(alone), sum(alone) / batch.samples_at_once)
 
 
@@ -113,26 +112,20 @@ class _Sample:
 
 
 class BatchSource(TaskSource):
-    """Takes the samples through their stages.
-
-    Args:
-        works, kinds: of every task, from `works_of`.
-    """
+    """Takes the samples through their stages."""
 
     def __init__(
         self,
         env: Environment,
         scenario: Scenario,
         batch: Batch,
-        works: Works,
-        kinds: list[list[Kinds]],
         streams: Streams,
         submit: Submit,
     ) -> None:
         super().__init__(env, submit)
         self._batch = batch
-        self._works = works
-        self._kinds = kinds
+        self._works = works_of(scenario, batch, streams)
+        self.bound_s = bound_of(scenario, batch, self._works)
         self._streams = streams
         self._demands = [list(map(demand_of, scenario.requests.kinds)) for _ in batch.stages]
         self._thinks: dict[Worker, Iterator[float]] = {}
@@ -163,7 +156,8 @@ class BatchSource(TaskSource):
 
     def _tasks(self, number: int, stage: int) -> Iterator[tuple[float, int]]:
         """Yield work and kind of the tasks of a stage of a sample."""
-        return zip(self._works[number][stage].tolist(), self._kinds[number][stage].tolist(), strict=True)
+        works, kinds = self._works[number][stage]
+        return zip(works.tolist(), kinds.tolist(), strict=True)
 
     def _prepare_stage(self, sample: _Sample) -> None:
         """Begin the next stage that has tasks, when it is time, or end the sample."""
@@ -183,14 +177,13 @@ class BatchSource(TaskSource):
         self.workers += workers
         sample.busy = len(workers)
         self._of.update(dict.fromkeys(workers, sample))
-        if stage.think is not None:
-            for worker in workers:
-                rng = self._streams.numbers(Purpose.THINK, sample.number, sample.stage, worker.index)
-                self._thinks[worker] = durations(stage.think, rng, 16)
-                self._think(worker)
-            return
         for worker in workers:
-            self._work(worker)
+            if stage.think is None:
+                self._work(worker)
+                continue
+            rng = self._streams.numbers(Purpose.THINK, sample.number, sample.stage, worker.index)
+            self._thinks[worker] = durations(stage.think, rng, 16)
+            self._think(worker)
 
     def _think(self, worker: Worker) -> None:
         """Let a worker think before its next task; without one it ends."""

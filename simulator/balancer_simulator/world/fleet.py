@@ -22,7 +22,7 @@ from balancer_simulator.world.server import (
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.streams import Purpose, Streams
 
-__all__ = ["Fleet", "spell_effects"]
+__all__ = ["Fleet"]
 
 
 class Fleet:
@@ -54,7 +54,7 @@ class Fleet:
         if not (model.faults or own or model.network or host or model.parallel or timeout_s or model.refuse_beyond):
             return SimulatedServer(self._env, number, model, served)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
-        effects = FaultEffects(model.faults, rng, spell_effects(model, number, self._streams))
+        effects = FaultEffects(model.faults, rng, _spell_effects(model, number, self._streams))
         parts = ServerParts(
             host=host,
             effects=effects,
@@ -82,7 +82,7 @@ class Fleet:
         return durations(distribution, self._streams.numbers(purpose, 1_000_000 + number), 256)
 
 
-def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
+def _spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
     """Yield the slow spells of the endpoint with this number. Their streams are their own, so that others stay."""
     for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
         phase, between, lasts = (

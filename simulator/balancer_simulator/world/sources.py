@@ -43,6 +43,7 @@ class TaskSource:
     """Makes the tasks of a run.
 
     Attributes:
+        bound_s: of a batch: a time that no schedule can beat; else None.
         finished: whether all tasks have come.
         workers: of the workload, if any.
     """
@@ -51,6 +52,7 @@ class TaskSource:
         self._env = env
         self._submit = submit
         self._count = 0
+        self.bound_s: float | None = None
         self.finished = False
         self.workers: list[Worker] = []
 

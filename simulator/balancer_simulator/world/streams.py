@@ -6,6 +6,7 @@ the same requests and the same faults.
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import chain, repeat
 
@@ -34,12 +35,12 @@ class Purpose(IntEnum):
     PROMPTS = 20
 
 
+@dataclass(frozen=True)
 class Streams:
     """The streams of one replication."""
 
-    def __init__(self, seed: int, replication: int) -> None:
-        self._seed = seed
-        self._replication = replication
+    seed: int
+    replication: int
 
     def numbers(self, purpose: Purpose, *which: int) -> np.random.Generator:
         """Return a numpy generator; `which` distinguishes several of one purpose."""
@@ -50,7 +51,7 @@ class Streams:
         return random.Random(int(self._sequence(purpose, *which).generate_state(1, np.uint64)[0]))
 
     def _sequence(self, purpose: Purpose, *which: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self._seed, spawn_key=(self._replication, purpose, *which))
+        return np.random.SeedSequence(self.seed, spawn_key=(self.replication, purpose, *which))
 
 
 def endless(draw: Callable[[int], Floats], block: int = 4096) -> Iterator[float]:
