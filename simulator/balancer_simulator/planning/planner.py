@@ -142,11 +142,8 @@ def _forecast_of(records: Sequence[Record], *, all_over: bool) -> Forecast:
 
 
 def _figure(record: Record, name: str) -> float | None:
-    if name == "makespan_s":
-        return record.makespan_s
     if name == "throughput_per_s":
-        lasts_s = record.makespan_s or record.measured_s
-        return record.completed / lasts_s if lasts_s else None
+        return record.completed / (record.makespan_s or record.measured_s)
     return record.metrics.get(name)
 
 

@@ -20,7 +20,7 @@ from balancer.errors import BalancerError, NoEndpoint
 from balancer.strategy import Request
 from balancer_simulator.run.disciplines import LeasePerCall
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.task import Demand, Task
+from balancer_simulator.world.task import Task
 
 __all__ = ["AttemptRunner"]
 
@@ -58,7 +58,6 @@ class AttemptRunner:
         self._core = discipline.core
         self._ask = discipline.ask
         self._policy = policy
-        self._policies: dict[float, CallPolicy] = {}  # by how long an attempt waits
         self._budget = budget
         self._rng = rng
         self._lose, self._begin_second_call = lose, begin_second_call
@@ -109,17 +108,11 @@ class AttemptRunner:
     def _plan(self, task: Task) -> AttemptPlan:
         """Return the plan of `task`; a new one has its first call under way."""
         if task.plan is None:
-            task.plan = AttemptPlan(self._policy_of(task.demand), budget=self._budget, rng=self._rng)
+            policy = replace(self._policy, wait_s=task.demand.timeout_s)
+            task.plan = AttemptPlan(policy, budget=self._budget, rng=self._rng)
             task.plan.begin(task.arrived_s)
             task.plan.granted(task.lease.endpoint.name, task.lease.granted_s)
         return task.plan
-
-    def _policy_of(self, demand: Demand) -> CallPolicy:
-        wait_s = demand.timeout_s
-        policy = self._policies.get(wait_s)
-        if policy is None:
-            policy = self._policies[wait_s] = replace(self._policy, wait_s=wait_s)
-        return policy
 
     def _follow(self, task: Task, decision: Ask | Pause | Over) -> None:
         """Carry out the decision of the plan of `task`."""

@@ -11,7 +11,6 @@ from typing import Final
 
 from simpy import Environment
 
-from balancer.answers import Load
 from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Endpoint, Lease, Outcome
@@ -91,10 +90,6 @@ class LeasePerCall:
         if core.due_s < inf:
             self.arm()
 
-    def told(self, task: Task, load: Load, now: float) -> None:
-        """Report to the pool the load that the endpoint of `task` reported."""
-        self.core.told(task.lease, load, now)
-
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
         try:
@@ -108,11 +103,6 @@ class LeasePerCall:
             return
         if self.core.due_s < inf:
             self.arm()
-        if timeout_s < inf or task.polls is not None:
-            self._watch(task, waiter, timeout_s)
-
-    def _watch(self, task: Task, waiter: Waiter, timeout_s: float) -> None:
-        """Schedule the end of a wait, and the polls of a retry until then."""
         if timeout_s < inf:
             after(self._env, timeout_s, self._expire, waiter)
         if task.polls is not None:

@@ -144,10 +144,7 @@ class Simulation:
         self._core = self._new_core(registry)
         self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
         self._log = self._keyed or CallLog(scenario, one_slot=not by_rules, keep=keep)
-        self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
         self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self.start, self.refuse)
-        self._ask = self._discipline.ask
-        self._done = self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
@@ -231,9 +228,8 @@ class Simulation:
     # -- the way of a task -------------------------------------------------------------------------
 
     def _submit(self, task: Task) -> None:
-        arrive, ask = self._arrive, self._ask  # Python is slow to call an attribute that is not a method
-        arrive(task)
-        ask(task)
+        self._log.arrive(task)
+        self._discipline.ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
@@ -254,8 +250,8 @@ class Simulation:
             after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
 
     def _served(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
-        now, done = self._env.now, self._done
-        done(task, outcome, now)
+        now = self._env.now
+        self._discipline.done(task, outcome, now)
         if outcome is _SUCCESS:
             self._log.over(task, now, ANSWERED)
             if task.worker is not None:
@@ -268,7 +264,7 @@ class Simulation:
         """Report the server's load to the pool, and do as `served`."""
         model = self._scenario.by_url[task.lease.endpoint.name]
         if model.tells_load and not task.beaten:
-            self._discipline.told(task, load_of(model, task.lease.account.in_flight - 1), self._env.now)
+            self._core.told(task.lease, load_of(model, task.lease.account.in_flight - 1), self._env.now)
         served(task, outcome)
 
     def _served_either(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
@@ -283,7 +279,7 @@ class Simulation:
             self._served(task, outcome)
             return
         now = self._env.now
-        self._done(task, outcome, now)
+        self._discipline.done(task, outcome, now)
         if rival is not None:
             task.rival = rival.rival = None
         if outcome is not _SUCCESS:
@@ -296,7 +292,7 @@ class Simulation:
         if rival is not None:
             rival.beaten = True
             self._log.note(rival, now, DROPPED)
-            self._done(rival, Outcome.IGNORED, now)
+            self._discipline.done(rival, Outcome.IGNORED, now)
         _follow(leader, task)
         self._log.over(leader, now, ANSWERED)
         self._conclude(leader, answered=True)
