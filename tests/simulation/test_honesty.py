@@ -11,7 +11,7 @@ from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.times import Times
 from balancer_simulator.studies.figures import worded
-from balancer_simulator.studies.intervals import pooled, quantile_difference
+from balancer_simulator.studies.intervals import difference_of, pooled
 from balancer_simulator.studies.warmup import settled_after, settles
 
 from tests.simulation.printed import printed
@@ -67,7 +67,7 @@ def test_a_difference_is_that_of_the_pooled_quantiles():
     rng = np.random.default_rng(3)
     runs = [rng.exponential(1.0, 1000) for _ in range(4)]
     one, two = (pooled(of(*((factor * run).tolist() for run in runs)), "wait_p50_s") for factor in (2.0, 1.0))
-    found = quantile_difference(one, two)
+    found = difference_of(one, two)
     assert found.mean == one.interval.mean - two.interval.mean
     assert found.is_clear
     assert found.half < one.interval.half, "what is common does not drop out"

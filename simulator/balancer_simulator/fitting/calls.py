@@ -4,9 +4,9 @@ It decides what a row says about the time of a call: all of it; only a lower bou
 caller gave up); or nothing, as when the endpoint refused it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,23 +193,26 @@ def _calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], time
     # A log is in the order of ends. Calls that begin at the same instant must not be in it: it tells which end first.
     shuffled = [attempts[place] for place in np.random.default_rng(len(attempts)).permutation(len(attempts))]
     ordered = sorted(shuffled, key=lambda each: each.granted_s)
-    begun_s = np.array([each.granted_s for each in ordered])
-    ended_s = np.array([each.ended_s for each in ordered])
-    failed = np.array([each.outcome == "failure" and not each.open for each in ordered], dtype=np.bool_)
-    cut = np.array([each.open or each.outcome == "ignored" for each in ordered], dtype=np.bool_)
+    place = {kind: number for number, kind in enumerate(kinds)}
+
+    def column(of: Callable[[Attempt], Any], kind: Any = np.float64) -> NDArray[Any]:
+        return np.fromiter(map(of, ordered), kind, len(ordered))
+
+    begun_s, ended_s = column(lambda each: each.granted_s), column(lambda each: each.ended_s)
+    failed = column(lambda each: each.outcome == "failure" and not each.open, np.bool_)
+    cut = column(lambda each: each.open or each.outcome == "ignored", np.bool_)
     if timeout_s is not None:
         cut |= failed & (ended_s - begun_s >= timeout_s * (1 - _ALIKE))
-    place = {kind: number for number, kind in enumerate(kinds)}
     return Calls(
         name,
         begun_s,
         ended_s,
-        np.array([place[each.kind or "all"] for each in ordered], dtype=np.intp),
+        column(lambda each: place[each.kind or "all"], np.intp),
         cut,
         failed,
-        np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
-        np.array([np.nan if each.retry_after_s is None else each.retry_after_s for each in ordered], dtype=np.float64),
-        np.array([each.waited_s for each in ordered]),
+        column(lambda each: each.outcome == "overload" and not each.open, np.bool_),
+        column(lambda each: np.nan if each.retry_after_s is None else each.retry_after_s),
+        column(lambda each: each.waited_s),
     )
 
 

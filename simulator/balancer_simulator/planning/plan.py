@@ -124,10 +124,8 @@ class Setting:
     @property
     def config(self) -> dict[str, Any]:
         """A config of a pool with this setting, as keys and values."""
-        endpoints = [
-            {"url": model.url, "capacity": model.capacity, "weight": model.weight, "labels": list(model.labels)}
-            for model in self.scenario.endpoints
-        ]
+        keys = {"url", "capacity", "weight", "labels"}
+        endpoints = [model.model_dump(include=keys) for model in self.scenario.endpoints]
         return {"pool": {"strategy": self.strategy}, "endpoints": endpoints}
 
 

@@ -133,8 +133,7 @@ class Simulation:
         *,
         keep: bool,
     ) -> None:
-        by_rules = policy.strategy not in BASELINES
-        scenario = scenario if by_rules else _without_rules(scenario)
+        scenario = _without_rules(scenario) if policy.strategy in BASELINES else scenario
         self._scenario = scenario
         self._policy = policy
         self._replication = replication
@@ -143,7 +142,7 @@ class Simulation:
         self._streams = Streams(scenario.seed, replication)
         self._core = self._new_core(registry)
         self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
-        self._log = self._keyed or CallLog(scenario, one_slot=not by_rules, keep=keep)
+        self._log = self._keyed or CallLog(scenario, keep=keep)
         self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self.start, self.refuse)
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
@@ -409,9 +408,10 @@ class Simulation:
 
 
 def _without_rules(scenario: Scenario) -> Scenario:
-    """Return the scenario as a baseline has it: its design has no rules, groups and quotas."""
+    """Return the scenario as a baseline has it: without rules, groups and quotas, and of one slot a call."""
     bare = [model.model_copy(update={"group": 0, "quota": None}) for model in scenario.endpoints]
-    requests = scenario.requests.model_copy(update={"hedge_after_s": None})
+    kinds = [kind.model_copy(update={"slots": 1}) for kind in scenario.requests.kinds]
+    requests = scenario.requests.model_copy(update={"hedge_after_s": None, "kinds": kinds})
     rules: dict[str, Any] = {
         "health": None,
         "limits": None,

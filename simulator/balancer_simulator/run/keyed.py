@@ -39,7 +39,7 @@ class KeyedCallLog(CallLog):
     """
 
     def __init__(self, scenario: Scenario, policy: Policy, core: Core, *, keep: bool) -> None:
-        super().__init__(scenario, one_slot=policy.strategy in BASELINES, keep=keep)
+        super().__init__(scenario, keep=keep)
         self._policy = policy
         self._core = core
         self._keyed = policy.strategy not in BASELINES

@@ -49,15 +49,14 @@ class CallLog:
         tally, kinds: what is counted, of all requests and by kind; no kinds if there is only one.
 
     Args:
-        one_slot: whether every lease is of one slot, whatever its kind.
         keep: whether to keep the rows.
     """
 
-    def __init__(self, scenario: Scenario, *, one_slot: bool, keep: bool) -> None:
+    def __init__(self, scenario: Scenario, *, keep: bool) -> None:
         self._scenario = scenario
         kinds = scenario.requests.kinds
         self._from_s = scenario.counts_from_s
-        slots = {kind.name: 1 if one_slot else kind.slots for kind in kinds}
+        slots = {kind.name: kind.slots for kind in kinds}
         self._numbers = {name: number for number, name in enumerate(slots)}
         self._slots = np.array(list(slots.values()), dtype=float)
         self._models = list(scenario.by_url.items())

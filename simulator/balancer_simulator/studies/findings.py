@@ -17,11 +17,11 @@ from balancer_simulator.studies.figures import checked_figure, figure_of, rankin
 from balancer_simulator.studies.intervals import (
     QUANTILES,
     Interval,
+    Pooled,
     difference_of,
     independent,
     interval_of,
     pooled,
-    quantile_difference,
 )
 
 __all__ = ["StudyFindings", "intervals"]
@@ -161,10 +161,7 @@ class StudyFindings:
         Raises:
             ConfigError: there is no such policy or figure, or a run of it does not have the figure.
         """
-        values, samples = self.values(policy, name), self._samples(policy)
-        if name not in QUANTILES:
-            return interval_of(values[: len(samples)], least=0.0)
-        return pooled(samples, name).interval
+        return _of_all(self._samples(policy), name, self.values(policy, name)).interval
 
     def difference(self, policy: str, other: str, name: str) -> Interval:
         """Return how much larger `name` is under `policy` than under `other`, paired by replication.
@@ -174,9 +171,7 @@ class StudyFindings:
         """
         values, others = self.values(policy, name), self.values(other, name)
         mine, theirs = self._samples(policy, other), self._samples(other, policy)
-        if name not in QUANTILES:
-            return difference_of(values[: len(mine)], others[: len(theirs)])
-        return quantile_difference(pooled(mine, name), pooled(theirs, name))
+        return difference_of(_of_all(mine, name, values), _of_all(theirs, name, others))
 
     @property
     def default_metric(self) -> str:
@@ -311,12 +306,15 @@ def intervals(records: Sequence[Tally]) -> dict[str, Interval]:
     """Return every figure that all of `records` have, with its interval. Quantiles are of all records together."""
     found = [record.metrics for record in records]
     names = [name for name in found[0] if all(name in metrics for metrics in found)]
-    return {
-        name: pooled(records, name).interval
-        if name in QUANTILES
-        else interval_of([metrics[name] for metrics in found], least=0.0)
-        for name in names
-    }
+    return {name: _of_all(records, name, [metrics[name] for metrics in found]).interval for name in names}
+
+
+def _of_all(records: Sequence[Tally], name: str, values: Sequence[float]) -> Pooled:
+    """Return a figure of all of `records`, from its values: of these and of copies of them."""
+    if name in QUANTILES:
+        return pooled(records, name)
+    each = values[: len(records)]
+    return Pooled(interval_of(each, least=0.0), "", tuple(each))
 
 
 def refusals(records: Sequence[Tally]) -> dict[str, str]:

@@ -39,7 +39,6 @@ __all__ = [
     "independent",
     "interval_of",
     "pooled",
-    "quantile_difference",
 ]
 
 QUANTILES: Final = {
@@ -119,19 +118,6 @@ def interval_of(values: Sequence[float], *, least: float = -math.inf) -> Interva
     return Interval(mean, _half(values, mean), count, least)
 
 
-def difference_of(values: Sequence[float], others: Sequence[float]) -> Interval:
-    """Return the mean of values - others, pair by pair, with its interval.
-
-    With common random numbers most of the noise is the same in both and cancels.
-
-    Raises:
-        ValueError: the numbers of values differ, or there are none.
-    """
-    if len(values) != len(others):
-        raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference needs as many of each")
-    return interval_of(np.subtract(values, others).tolist())
-
-
 _LEAST_BEYOND: Final = 10
 """Observations beyond a quantile, in all replications together; with fewer it is an anecdote."""
 
@@ -145,7 +131,7 @@ _MANY_TIMES: Final = 100  # larger factors are not named
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """The quantile of all replications together; why it is refused, or ""; and the quantile of each one."""
+    """A figure of all replications together; why it is refused, or ""; and the figure of each one."""
 
     interval: Interval
     refusal: str
@@ -217,18 +203,18 @@ def pooled(records: Sequence[Tally], key: str) -> Pooled:
     return Pooled(Interval(value, max(_half(each, value), value - low, high - value), count, 0.0), "", each)
 
 
-def quantile_difference(found: Pooled, other: Pooled) -> Interval:
-    """Return found - other, with an interval from their differences by replication (sectioning).
+def difference_of(found: Pooled, other: Pooled) -> Interval:
+    """Return found - other, with an interval from their differences by replication (of quantiles: sectioning).
 
     With common random numbers most of the noise is the same in both and cancels.
     """
     value = found.interval.mean - other.interval.mean
-    count = len(found.each)
+    differences = [one - two for one, two in zip(found.each, other.each, strict=True)]
+    count = len(differences)
     if found.refusal or other.refusal:
         return Interval(value, math.inf, count)
     if count == 1:
         return Interval(value, math.nan, 1)
-    differences = np.subtract(found.each, other.each).tolist()
     return Interval(value, _half(differences, value), count)
 
 

@@ -28,21 +28,10 @@ from balancer_simulator.world.host import SharedHost
 from balancer_simulator.world.task import Task
 
 __all__ = [
-    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "load_of",
+    "CallEnded", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "load_of",
 ]  # fmt: skip
 
 _CYCLES: Final = 50  # a run begins anywhere in so many mean cycles of spells: nearly as in the long run
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """Effect on a call that reaches its endpoint: it fails after its work, or after `quick_s`, without work."""
-
-    fails: bool = False
-    quick_s: float | None = None
-
-
-_FINE = Effect()
 
 
 class SpellEffect:
@@ -85,15 +74,11 @@ class FaultEffects:
         self.crashes = [fault for fault in faults if isinstance(fault, CrashRepair)]
         self.down = 0
 
-    def on_call(self, now: float) -> Effect:
-        """Return the effect on a call that begins at `now`."""
+    def fails_after(self, now: float) -> float | None:
+        """Return when a call that begins at `now` fails without work; inf: after its work; None: it does not fail."""
         if self.down:
-            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
-        struck = self._struck(now)
-        if not struck:
-            return _FINE
-        quick_s = [fault.after_s for fault in struck if fault.after_s is not None]
-        return Effect(fails=True, quick_s=min(quick_s, default=None))
+            return min(crash.refuse_s for crash in self.crashes)
+        return min((inf if fault.after_s is None else fault.after_s for fault in self._struck(now)), default=None)
 
     def factor(self, now: float) -> float:
         """Return how many times as long work takes that begins at `now`, which never decreases."""
@@ -206,16 +191,17 @@ class FaultyServer(SimulatedServer):
             after(self._env, self._model.refuse_s, self._refuse, task)
             return
         parts = self._parts
-        effect = parts.effects.on_call(self._env.now)
+        fails_s = parts.effects.fails_after(self._env.now)
+        works = fails_s in (None, inf)
         own = parts.services.get(task.demand.name, parts.service)
         work_s = task.work_s if own is None else next(own)
-        if parts.cache is not None and effect.quick_s is None:
+        if parts.cache is not None and works:
             work_s += parts.cache.missing(task.demand.prompt) * self._model.prefill_s
-        call = _ServerCall(self, task, work_s / self._speed, effect.fails)
+        call = _ServerCall(self, task, work_s / self._speed, fails_s is not None)
         self._calls[call] = None
         away_s = next(parts.network) if parts.network else 0.0
-        if effect.quick_s is not None:
-            after(self._env, effect.quick_s, self._over, call)
+        if fails_s is not None and not works:
+            after(self._env, fails_s, self._over, call)
         elif away_s:
             after(self._env, away_s, self._arrive, call)
         else:
