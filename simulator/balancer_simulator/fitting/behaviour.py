@@ -81,12 +81,8 @@ class BehaviourComparison:
     @property
     def in_doubt(self) -> tuple[int, ...]:
         """Indices of the behaviours that are not clearly less likely than the chosen one."""
-        found = []
-        for place in range(len(self.behaviours)):
-            ahead, error = _ahead(self.score[self.chosen], self.score[place])
-            if place == self.chosen or ahead <= CLEARLY * error:
-                found.append(place)
-        return tuple(found)
+        ahead, error = _ahead(self.score[self.chosen], self.score)
+        return tuple(np.flatnonzero(ahead <= CLEARLY * error).tolist())
 
 
 def most_at_once(calls: Calls) -> int:
@@ -132,14 +128,17 @@ def score_of(calls: Calls, work_s: Floats, rate: Floats) -> Floats:
 def _believed(score: Floats) -> int:
     """Return the index of the most likely behaviour, or 0, the simplest, unless that is clearly less likely."""
     best = int(score.sum(axis=1).argmax())
-    ahead, error = _ahead(score[best], score[0])
-    return best if ahead > max(CLEARLY * error, AHEAD) else 0
+    ahead, error = _ahead(score[best], score)
+    return best if ahead[0] > max(CLEARLY * error[0], AHEAD) else 0
 
 
-def _ahead(score: Floats, other: Floats) -> tuple[float, float]:
-    """Return by how much the sum of `score` is larger, and the standard error of that."""
-    difference = score - other
-    return float(difference.sum()), float(np.sqrt(len(difference)) * difference.std()) if len(difference) else 0.0
+def _ahead(score: Floats, others: Floats) -> tuple[Floats, Floats]:
+    """Return by how much the sum of `score` is larger than that of each of `others`, and the standard errors of that.
+
+    Without calls all are alike.
+    """
+    apart = score - others if len(score) else np.zeros((len(others), 1))
+    return apart.sum(axis=1), np.sqrt(len(score)) * apart.std(axis=1)
 
 
 def _work(behaviour: Behaviour, begun_s: Floats, ended_s: Floats, open_: Bools) -> tuple[Floats, Floats]:

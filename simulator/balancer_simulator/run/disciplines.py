@@ -3,7 +3,7 @@
 A discipline decides how a task gets an endpoint and when it returns it. All use the production core.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -64,8 +64,14 @@ class LeasePerCall:
             return  # an earlier one was scheduled since
         self._armed_s = inf
         if self._env.now >= self.core.due_s:
-            for waiter in self.core.tick(self._env.now):
-                waiter.wake()
+            self.wake(self.core.tick(self._env.now))
+        else:
+            self.arm()
+
+    def wake(self, waiters: Iterable[Waiter]) -> None:
+        """Tell waiters that their wait is over, and schedule what is due next."""
+        for waiter in waiters:
+            waiter.wake()
         self.arm()
 
     def ask(self, task: Task) -> None:
@@ -82,13 +88,8 @@ class LeasePerCall:
         """Return the slot after the call of `task` has ended, and serve its waiter. Rules may react to it later."""
         core, used = self.core, task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
-            for waiter in core.used(task.lease, used, now):
-                waiter.wake()
-        for waiter in core.release(task.lease, outcome, now):
-            wake = waiter.wake
-            wake()
-        if core.due_s < inf:
-            self.arm()
+            self.wake(core.used(task.lease, used, now))
+        self.wake(core.release(task.lease, outcome, now))
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
@@ -118,19 +119,13 @@ class LeasePerCall:
         polls, waiter = retry
         if waiter.ended:
             return
-        for other in polls.look(self.core, waiter, self._env.now):
-            other.wake()
-        self.arm()
+        self.wake(polls.look(self.core, waiter, self._env.now))
         if not waiter.ended:
             self._poll_later(retry)
 
     def _expire(self, waiter: Waiter) -> None:
         if not waiter.ended:
-            others = self.core.cancel(waiter, self._env.now, timed_out=True)
-            waiter.wake()
-            for other in others:
-                other.wake()
-            self.arm()
+            self.wake([waiter, *self.core.cancel(waiter, self._env.now, timed_out=True)])
 
     def woken(self, task: Task) -> None:
         """Begin the call of `task`, or give up: its wait is over."""
@@ -209,8 +204,7 @@ class OldGlobalQueue(LeasePerCall):
             self._give_back(lease)
 
     def _give_back(self, lease: Lease) -> None:
-        for waiter in self.core.release(lease, Outcome.SUCCESS, self._env.now):
-            waiter.wake()
+        self.wake(self.core.release(lease, Outcome.SUCCESS, self._env.now))
 
     def _listen(self, task: Task) -> None:
         now = self._env.now

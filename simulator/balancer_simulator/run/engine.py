@@ -387,9 +387,7 @@ class Simulation:
             after(self._env, change.at_s, self._change, change)
 
     def _change(self, change: Change) -> None:
-        for waiter in self._carry_out(change):
-            waiter.wake()
-        self._discipline.arm()
+        self._discipline.wake(self._carry_out(change))
 
     def _carry_out(self, change: Change) -> Sequence[Waiter]:
         now, url = self._env.now, change.url
