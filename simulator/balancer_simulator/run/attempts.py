@@ -7,7 +7,7 @@ hedges. A plan is made only when it is needed: a request whose first call succee
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from simpy import Environment
 
@@ -57,7 +57,7 @@ class AttemptRunner:
         self._env = env
         self._core = discipline.core
         self._ask = discipline.ask
-        self._policy = policy
+        self._policy_of = cache(lambda wait_s: replace(policy, wait_s=wait_s))  # checked once for each wait
         self._budget = budget
         self._rng = rng
         self._lose, self._begin_second_call = lose, begin_second_call
@@ -108,8 +108,7 @@ class AttemptRunner:
     def _plan(self, task: Task) -> AttemptPlan:
         """Return the plan of `task`; a new one has its first call under way."""
         if task.plan is None:
-            policy = replace(self._policy, wait_s=task.demand.timeout_s)
-            task.plan = AttemptPlan(policy, budget=self._budget, rng=self._rng)
+            task.plan = AttemptPlan(self._policy_of(task.demand.timeout_s), budget=self._budget, rng=self._rng)
             task.plan.begin(task.arrived_s)
             task.plan.granted(task.lease.endpoint.name, task.lease.granted_s)
         return task.plan

@@ -89,7 +89,10 @@ class LeasePerCall:
         core, used = self.core, task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
             self.wake(core.used(task.lease, used, now))
-        self.wake(core.release(task.lease, outcome, now))
+        for waiter in core.release(task.lease, outcome, now):
+            waiter.wake()
+        if core.due_s < inf:
+            self.arm()
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s

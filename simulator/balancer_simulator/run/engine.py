@@ -143,7 +143,9 @@ class Simulation:
         self._core = self._new_core(registry)
         self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
         self._log = self._keyed or CallLog(scenario, keep=keep)
+        self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
         self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self.start, self.refuse)
+        self._ask = self._discipline.ask
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
@@ -227,8 +229,8 @@ class Simulation:
     # -- the way of a task -------------------------------------------------------------------------
 
     def _submit(self, task: Task) -> None:
-        self._log.arrive(task)
-        self._discipline.ask(task)
+        self._arrive(task)
+        self._ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""

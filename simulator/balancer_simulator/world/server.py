@@ -78,7 +78,8 @@ class FaultEffects:
         """Return when a call that begins at `now` fails without work; inf: after its work; None: it does not fail."""
         if self.down:
             return min(crash.refuse_s for crash in self.crashes)
-        return min((inf if fault.after_s is None else fault.after_s for fault in self._struck(now)), default=None)
+        struck = self._struck(now)
+        return min(inf if fault.after_s is None else fault.after_s for fault in struck) if struck else None
 
     def factor(self, now: float) -> float:
         """Return how many times as long work takes that begins at `now`, which never decreases."""
@@ -192,7 +193,7 @@ class FaultyServer(SimulatedServer):
             return
         parts = self._parts
         fails_s = parts.effects.fails_after(self._env.now)
-        works = fails_s in (None, inf)
+        works = fails_s is None or fails_s == inf
         own = parts.services.get(task.demand.name, parts.service)
         work_s = task.work_s if own is None else next(own)
         if parts.cache is not None and works:
