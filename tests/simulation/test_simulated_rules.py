@@ -99,7 +99,7 @@ def test_what_the_pool_replaces_has_no_rules(policy, workload):
         "closed": lambda **v: closed(5, 0.25, 1.0, flaky, **v),
         "batch": lambda **v: batch([{"name": "one", "tasks": 60, "workers": 4}], flaky, **v),
     }
-    hedging = {"requests": {"hedge_after_s": 0.5}}
+    hedging = {"requests": {"hedge_after_s": 0.5, "kinds": [{"slots": 2}]}}
     plain, ruled = (bytes_of(run(make[workload](**v), policy)) for v in ({}, {**_ALL_RULES, **hedging}))
     assert (plain == ruled) == (policy in BASELINES)
 
