@@ -1,6 +1,6 @@
 """Two programs: one leaves something behind in a sandbox, the other looks for it.
 
-    python -m tests.integration.sandbox.leaving [--served] [WAY ...]
+    python -m tests.integration.sandbox.leaving ISOLATION [--served] [WAY ...]
 
 Both programs have the text of all ways, and their input says what to do.
 So they have the same source, or, with a comment, another one. As a command it prints what was found, for a test that
@@ -93,29 +93,33 @@ def survey(run: Run, ways: list[str]) -> dict[str, Found]:
 
 
 @contextmanager
-def executor_of(*, served: bool) -> Iterator[Run]:
+def executor_of(isolation: str, *, served: bool) -> Iterator[Run]:
     """Make a function that runs programs, in this process or by a server with one worker."""
     if not served:
-        with closing(LocalExecutor("local://left", ExecutorOptions(isolation="bubblewrap"))) as local:
+        with closing(LocalExecutor("local://left", ExecutorOptions(isolation=isolation))) as local:
             yield lambda program, stdin, files: local.run(program, stdin, _LIMITS, files)
         return
-    with running_server(isolation="bubblewrap", workers=1) as server, closing(FusionExecutor(server.url)) as remote:
+    with running_server(isolation=isolation, workers=1) as server, closing(FusionExecutor(server.url)) as remote:
         yield lambda program, stdin, files: remote.run(program, stdin, _LIMITS, files)
 
 
-def found_of(ways: list[str], *, served: bool) -> dict[str, Found]:
-    """Survey `ways`."""
-    with executor_of(served=served) as run:
-        return survey(run, ways)
+def found_of(isolation: str, ways: list[str], *, served: bool, together: bool) -> dict[str, Found]:
+    """Survey `ways`, in one sandbox together or each in one of its own."""
+    with executor_of(isolation, served=served) as run:
+        if together:
+            return survey(run, ways)
+        return {way: found for each in ways for way, found in survey(run, [each]).items()}
 
 
 def main() -> None:
     """Print what was found of each way as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("isolation")
     parser.add_argument("--served", action="store_true")
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("ways", nargs="*")
     asked = parser.parse_args()
-    found = found_of(asked.ways or [*WAYS], served=asked.served)
+    found = found_of(asked.isolation, asked.ways or [*WAYS], served=asked.served, together=asked.together)
     print(json.dumps({way: asdict(each) for way, each in found.items()}))
 
 
