@@ -18,22 +18,9 @@ from math import inf
 from types import MappingProxyType
 
 from balancer.answers import Load
+from balancer.core import events
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters, Reservations, meters_of
-from balancer.core.events import (
-    Abandoned,
-    Ended,
-    Event,
-    Expired,
-    Granted,
-    Hedged,
-    Journal,
-    Leaked,
-    Queued,
-    Retried,
-    StrategyChanged,
-    TimedOut,
-)
 from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
@@ -114,7 +101,7 @@ class Core:
             checked("max_waiters", max_waiters, partial(whole, least=0))
         self.shells: list[Iterable[Waiter]] = []
         self.closed = False
-        self.journal = journal = Journal()
+        self.journal = journal = events.Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         self._timers = LeaseTimers()
         self.ledger = ledger = Ledger(
@@ -140,7 +127,7 @@ class Core:
         self.timed_out = self.cancelled = self._retries = self._hedges = 0
         self._look_at_the_clock()
 
-    def listen(self, kinds: Collection[type[Event]]) -> None:
+    def listen(self, kinds: Collection[type[events.Event]]) -> None:
         """Record events of these kinds in `journal.happened`. Other kinds cost nothing."""
         self.journal.wanted = frozenset(kinds)
 
@@ -168,7 +155,7 @@ class Core:
         else:
             lease = self.admission.take(request, now, now)
             self.ledger.kinds.observe()
-        if lease is not None and (self.shares is not None or Granted in self.journal.wanted):
+        if lease is not None and (self.shares is not None or events.Granted in self.journal.wanted):
             self._granted(lease, now)
         return lease
 
@@ -202,7 +189,7 @@ class Core:
         if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout
             raise TooManyWaiters(self.waiters.size, self._max_waiters or 0)
         waiter = self.waiters.push(request, now, deadline_s, priority, wake)
-        self.journal.note(Queued, now)
+        self.journal.note(events.Queued, now)
         if self.reservations.accounts or request.slots > 1 or self.admission.any:
             if self.admission.is_late(now):
                 pass  # others may be served first; `tick` is due and does that
@@ -286,9 +273,9 @@ class Core:
         for lease, is_over in self._timers.take_due(now):
             if is_over:
                 why = "expired after its ttl_s, so its slot went to others; release it sooner"
-                self._end_for(lease, Expired, now, why)
+                self._end_for(lease, events.Expired, now, why)
             else:
-                self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
+                self.journal.note_lease(events.Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
         self.ledger.tick(now)
         return self._serve(now)
 
@@ -296,7 +283,8 @@ class Core:
         """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended:
-                self._end_for(lease, Abandoned, now, "was abandoned without a release, so its slot went to others")
+                why = "was abandoned without a release, so its slot went to others"
+                self._end_for(lease, events.Abandoned, now, why)
         return self._serve(now)
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> EndedWaiters:
@@ -322,13 +310,13 @@ class Core:
     def retried(self, name: str, now: float) -> EndedWaiters:
         """Count a retry of a call that failed at endpoint `name`."""
         self._retries += 1
-        self.journal.note(Retried, now, name)
+        self.journal.note(events.Retried, now, name)
         return ()
 
     def hedged(self, name: str, now: float) -> EndedWaiters:
         """Count a hedge: a slow call is made a second time, at endpoint `name`."""
         self._hedges += 1
-        self.journal.note(Hedged, now, name)
+        self.journal.note(events.Hedged, now, name)
         return ()
 
     # -- when something went wrong -----------------------------------------------------------------
@@ -386,7 +374,7 @@ class Core:
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
         """Replace the strategy by a new one. Leases and waiters stay."""
         self.ledger.use(strategy, now)
-        self.journal.note(StrategyChanged, now, strategy.name)
+        self.journal.note(events.StrategyChanged, now, strategy.name)
         return self._serve(now)
 
     def close(self, now: float) -> EndedWaiters:
@@ -457,7 +445,7 @@ class Core:
             self._wait_times.add(waited_s)
             if self.ledger.sinks:
                 lease.waited_s = waited_s
-        self.journal.note_lease(Granted, now, lease, waited_s)
+        self.journal.note_lease(events.Granted, now, lease, waited_s)
         if self.shares is not None:
             self.shares.started(lease, now, waited_s)
 
@@ -522,7 +510,8 @@ class Core:
         account: Account | None = lease.account
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
-        news = self.journal.of_lease(Ended, now, lease, outcome, held_s) if Ended in self.journal.wanted else ()
+        wanted = events.Ended in self.journal.wanted
+        news = self.journal.of_lease(events.Ended, now, lease, outcome, held_s) if wanted else ()
         try:
             return self.ledger.end(lease, outcome, now, news)
         finally:  # a strategy may raise after the lease has ended
@@ -533,7 +522,7 @@ class Core:
                 if not self.waiters.size:
                     self.ledger.kinds.observe()
 
-    def _end_for(self, lease: Lease, kind: type[Event], now: float, why: str) -> None:
+    def _end_for(self, lease: Lease, kind: type[events.Event], now: float, why: str) -> None:
         """End a lease that its holder did not return. `why`: what a later release is told."""
         lease.fate = f"the lease of {lease.endpoint.name} {why}"
         self.journal.note_lease(kind, now, lease, now - lease.granted_s)
@@ -622,7 +611,7 @@ class Core:
 
     def _expire(self, waiter: Waiter, now: float) -> None:
         self.timed_out += 1
-        self.journal.note(TimedOut, now, now - waiter.since_s)
+        self.journal.note(events.TimedOut, now, now - waiter.since_s)
         out = self.ledger.kinds.out
         short = self.admission.short(waiter.request, now) if self.admission.any and self.ledger.free else ()
         full = self.shares is not None and self.shares.of(waiter.request).is_full

@@ -465,20 +465,3 @@ class PoolStats:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "PoolStats":
-        """Return the `PoolStats` that `to_dict` was called on."""
-        endpoints = tuple(EndpointStats(**endpoint) for endpoint in data["endpoints"])
-        quotas = [{**quota, "endpoints": tuple(quota["endpoints"])} for quota in data["quotas"]]
-        holders = [{**holder, "wait_s": WaitStats(**holder["wait_s"])} for holder in data["holders"]]
-        return cls(
-            **{
-                **data,
-                "endpoints": endpoints,
-                "wait_s": WaitStats(**data["wait_s"]),
-                "quotas": tuple(QuotaStats(**quota) for quota in quotas),
-                "sources": tuple(SourceStats(**source) for source in data["sources"]),
-                "holders": tuple(HolderStats(**holder) for holder in holders),
-            }
-        )

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from balancer import Endpoint, Pool, QuotaExceeded, QuotaSettings
 from balancer.core import Core
@@ -166,7 +167,7 @@ def test_stats_say_how_much_of_a_quota_is_used():
     assert key == QuotaStats("key", ("http://a/", "http://c/"), 2, 2, 27, 50, 50.0)
     assert bee == QuotaStats("own", ("bee",), 0, 9, 0, None, 0.0)
     data = json.loads(json.dumps(pool.stats().to_dict()))
-    assert PoolStats.from_dict(data).quotas == (key, bee)
+    assert TypeAdapter(PoolStats).validate_python(data).quotas == (key, bee)
     clock.advance(60.0)
     assert [(each.requests, each.tokens, each.room_in_s) for each in pool.stats().quotas] == [(0, 0, 0.0)] * 2
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.judging.calls import called_source
 from balancer.pipeline.results.problem_log import CaseState
@@ -330,7 +332,7 @@ def _tallies(store: Store) -> Iterator[ProblemTally]:
 def _pool(session: Session, leases: int) -> PoolStats:
     """Return the pool's counters at the end of a session; without details if the session was killed."""
     if session.pool is not None:
-        return PoolStats.from_dict(session.pool)
+        return TypeAdapter(PoolStats).validate_python(session.pool)
     return PoolStats.of([], strategy=session.strategy, acquired=leases, timed_out=0, waiting=0, waits=WaitHistogram())
 
 
