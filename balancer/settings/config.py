@@ -7,12 +7,10 @@ It expands ranges and `${ENV}`. A config is data: nothing in it is executed. Val
 import os
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from os import PathLike
 from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
@@ -131,11 +129,6 @@ _SERVERS = ("discovery", "health", "limits", "host_caps", "quotas", "holders", "
 _SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "fairness", "seed")
 
 
-def _is_scenario(raw: Mapping[str, Any]) -> bool:
-    """Return whether a parsed file is a scenario of the simulator."""
-    return "workload" in raw and raw.keys().isdisjoint(("pool", "pipeline", "llm", "proxy"))
-
-
 def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
     """Read the TOML file at `path`.
 
@@ -154,7 +147,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
 
     What several entries say together is looked at only if each can be used.
     """
-    if _is_scenario(raw):
+    if "workload" in raw and raw.keys().isdisjoint(("pool", "pipeline", "llm", "proxy")):
         raise ConfigError(f"{file}: {_SCENARIO}")
     environment = _Environment(environ)
     filled = environment.fill(raw, ())
@@ -162,10 +155,10 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     try:
         config = Config.model_validate(filled)
     except ValidationError as error:
-        problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
+        secret = environment.filled
+        problems += problems_of(error, Config, secret=lambda place, _: "headers" in place or _touches(place, secret))
     else:
-        problems += _duplicates(config, environment.filled) + _beside_a_server(config)
-        problems += _of_tenants(config, problems) + _idle_holders(config)
+        problems += _duplicates(config, environment.filled) + _of_tenants(config, problems) + _without_effect(config)
         problems += _unknown_hosts(config, environment.filled) + _unknown_quotas(config, environment.filled)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
@@ -178,10 +171,6 @@ _LEAST_SECRET = 4
 
 
 # -- mistakes that are about several entries ------------------------------------------------------------
-
-
-def _hidden(secret: set[Place], place: Place, details: ErrorDetails) -> bool:
-    return _touches(place, secret) or "headers" in place
 
 
 def _duplicates(config: Config, secret: set[Place]) -> list[str]:
@@ -202,12 +191,14 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
     return lines
 
 
-def _beside_a_server(config: Config) -> list[str]:
-    """Return a line if the pool is served elsewhere and the file has tables that only the server decides."""
-    said = config.decided_by_server
-    if config.pool.connect is None or not said:
-        return []
-    return [f"pool.connect: that server decides {', '.join(said)}; remove them here, or remove connect"]
+def _without_effect(config: Config) -> list[str]:
+    """Return a line for tables that only the server decides, and one for holders without fair shares."""
+    lines = []
+    if config.pool.connect is not None and (said := config.decided_by_server):
+        lines.append(f"pool.connect: that server decides {', '.join(said)}; remove them here, or remove connect")
+    if config.holders and config.pool.fairness is None:
+        lines.append('holders: they have no effect without fairness = "holder" in [pool]; set it, or leave them out')
+    return lines
 
 
 def _as_written(entry: EndpointSettings) -> str:
@@ -230,13 +221,6 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
         for host in config.host_caps
         if host not in hosts and host != _ANY_HOST
     ]
-
-
-def _idle_holders(config: Config) -> list[str]:
-    """Return a line if holders have settings that have no effect."""
-    if config.holders and config.pool.fairness is None:
-        return ['holders: they have no effect without fairness = "holder" in [pool]; set it, or leave them out']
-    return []
 
 
 def _of_tenants(config: Config, told: Iterable[str]) -> list[str]:

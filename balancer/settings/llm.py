@@ -55,14 +55,10 @@ class LlmSettings(Settings):
     budget: LlmBudget = LlmBudget()
 
     @model_validator(mode="after")
-    def _asked(self) -> Self:
-        if not self.endpoints and self.scripted is None:
-            raise _mistake("[[llm.endpoints]] is missing: name at least one server, by its base URL")
-        return self
-
-    @model_validator(mode="after")
     def _web_servers(self) -> Self:
         urls = [url for entry in self.endpoints for url in entry.urls]
+        if not urls and self.scripted is None:
+            raise _mistake("[[llm.endpoints]] is missing: name at least one server, by its base URL")
         for number, entry in enumerate(self.endpoints):
             if not entry.url.lower().startswith(("http://", "https://")):
                 raise _mistake(f"[[llm.endpoints]] {number}: its url must begin with http:// or https://")
