@@ -24,6 +24,7 @@ from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, EndpointError, MissingExtra, NotConnected
+from balancer.judging.executors import executor_maker, languages_of
 from balancer.opening.connected import ConnectedPool, connected_as
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
@@ -31,7 +32,6 @@ from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.reporting.words import count
-from balancer.sandbox.executors import executor_maker, languages_of
 from balancer.sandbox.probes import HELLO_LIMITS, pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config

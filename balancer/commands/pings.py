@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Final, Self
 
+from balancer.judging.executors import make_executors
 from balancer.plugins.registry import Registry
-from balancer.sandbox.executors import make_executors
 from balancer.sandbox.probes import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config

@@ -38,10 +38,10 @@ from balancer.errors import NotExecuted
 from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
 from balancer.judge.executed import Executed, ExecuteJob
 from balancer.judge.judge import Judge
+from balancer.judging.executors import make_executors
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
-from balancer.sandbox.executors import make_executors
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.run_code import About, RunCodeRequest
 from balancer.sandbox.server.answer import answer_of, is_json, is_of_web_page, read_request, run_of

@@ -23,6 +23,7 @@ from balancer.judge.extract import NO_PROGRAM, program_in, why_none
 from balancer.judge.judged import Job, Judged
 from balancer.judge.procedure import JudgingRules, checker_of, judge_job, limits_for, until
 from balancer.judging.cases import AnyCase, cases_in
+from balancer.judging.executors import LiveExecutors, executor_maker, make_executors
 from balancer.judging.pending import PendingRuns, RunnerOptions, Stopped
 from balancer.judging.runner import Runner
 from balancer.judging.task_runner import TaskRunner
@@ -31,7 +32,6 @@ from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry, default_registry
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
-from balancer.sandbox.executors import LiveExecutors, executor_maker, make_executors
 from balancer.sandbox.probes import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine

@@ -7,4 +7,5 @@ The pipeline and `balancer.judge` both use it.
 - `suspicion`, `trust`: which ends and which endpoints are doubted. Pure.
 - `attempts`, `reruns`, `judgements`: decide which runs are made, and wait for none.
 - `runner`, `task_runner`: carry out the runs, for threads and for tasks.
+- `executors`: one for each endpoint of a config or of a pool.
 """

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from balancer.errors import BalancerError, ConfigError
+from balancer.judging.executors import make_executors
 from balancer.judging.trust import Trust
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import WorkerProgress
@@ -19,7 +20,6 @@ from balancer.plugins.extras import require
 from balancer.plugins.registry import default_registry
 from balancer.program import Executor
 from balancer.ray.shared import SharedPool, last_line
-from balancer.sandbox.executors import make_executors
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
+from balancer.judging.executors import LiveExecutors, executor_maker, languages_of, make_executors
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 from balancer.opening.pool import Pool
@@ -45,7 +46,6 @@ from balancer.pipeline.running.turns import ProblemTurns
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
-from balancer.sandbox.executors import LiveExecutors, executor_maker, languages_of, make_executors
 from balancer.sandbox.probes import pings_of
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings

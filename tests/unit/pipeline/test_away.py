@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from balancer.errors import ConfigError
+from balancer.judging.executors import make_executors
 from balancer.judging.trust import Trust
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import WorkerProgress
@@ -21,7 +22,6 @@ from balancer.pipeline.results.transfer import begin_with, part_of, take_back
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.pipeline.running.run import RunOptions
 from balancer.plugins.registry import Registered
-from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import balancer, package, registry
