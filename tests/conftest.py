@@ -25,6 +25,7 @@ settings.register_profile("normal", _COMMON, derandomize=True)
 settings.register_profile("stress", _COMMON, max_examples=2000)
 _REAL = ("tests/integration/", "tests/ray/")
 _TRIES_MORE = 2
+_ID = 60  # characters of a text in the name of a test
 _STRATEGIES, _BY_HAND = "balancer_strategies", "added by hand"  # as the registry names them
 
 # The pages of one result are the same whenever they are made (balancer.reporting.html).
@@ -41,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name failures at once, in the process that has the terminal."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Return the beginning of a long text: some have a million characters, and reports name each test."""
+    return repr(val[:_ID]) if isinstance(val, str | bytes) and len(val) > _ID else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before those are left out that are marked `more`

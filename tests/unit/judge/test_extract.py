@@ -13,120 +13,113 @@ def _fenced(code: str, tag: str = "python", fence: str = "```") -> str:
     return f"{fence}{tag}\n{code}{fence}\n"
 
 
-def _named(cases: list[tuple[str, ...]]) -> list[object]:
-    """Return parameters whose ids are short, for some of these texts are long."""
-    return [pytest.param(*case, id=f"{number} {case[0][:30]!r}") for number, case in enumerate(cases)]
-
-
 @pytest.mark.parametrize(
     ("completion", "code"),
-    _named(
-        [
-            (_fenced(_A), _A),
-            (_fenced(_A, "python3.11"), _A),
-            (_fenced(_A, "{.python}"), _A),
-            (_fenced(_A, "python:main.py"), _A),
-            (_fenced(_A, ""), _A),
-            (_fenced(_A, "python", "~~~~"), _A),
-            ("  ```python\r\nprint(1)\r\n  ```\r\n", _A),
-            # the last block counts, and a tag of the language more than none
-            (_fenced(_A) + _fenced(_B), _B),
-            (_fenced("import sys\n" + _A) + _fenced(_B), _B),
-            (_fenced(_A) + _fenced("1 2\n", ""), _A),
-            (_fenced(_A) + _fenced("int main() {}\n", "cpp"), _A),
-            (_fenced(_A) + "\n```python\n```", _A),
-            # what it prints stands in a block without a tag as well, and is no program
-            (f"{_fenced(_A, '')}\nIt prints:\n\n{_fenced('The answer is 1.', '')}", _A),
-            (_fenced("3\n", "text") + _fenced(_A, ""), _A),
-            # a tag that is no language; and one that is no program's
-            (_fenced(_A, "Solution"), _A),
-            # a fence within a longer one is text, and so is one in a string
-            (_fenced("s = '''\n```\n'''\n", "python", "````"), "s = '''\n```\n'''\n"),
-            (_fenced("print(\"```\")\nprint('a```')  # ``` b\n"), "print(\"```\")\nprint('a```')  # ``` b\n"),
-            (
-                _fenced('def f():\n    """Such as:\n    ```python\n    f()\n    ```\n    """\n    print(1)\n'),
-                'def f():\n    """Such as:\n    ```python\n    f()\n    ```\n    """\n    print(1)\n',
-            ),
-            # a string that never ends is a mistake in the program, and no reason to miss its end
-            (_fenced("s = '''a\n") + "Words.\n", "s = '''a\n"),
-            # indented, as in an item of a list
-            (
-                "1. So:\n   ```python\n   for i in x:\n       print(i)\n\n  pass\n   ```\n",
-                "for i in x:\n    print(i)\n\npass\n",
-            ),
-            ("- ```python\n  print(1)\n  ```\n", _A),
-            ("```python\n    n = 1\n    print(n)\n```", "n = 1\nprint(n)\n"),
-            (
-                "> ```python\n> for i in x:\n>     print(i)\n>\n> print(1)\n> ```\n",
-                "for i in x:\n    print(i)\n\nprint(1)\n",
-            ),
-            # a fence that is not alone on its line
-            (f"Here it is: ```python\n{_A}```", _A),
-            ("```python\nprint(1)``` This prints one.", "print(1)"),
-            (f"So ```{_DOUBLE}``` it is.", f"{_DOUBLE}\n"),
-            ("```python import sys\nprint(sys.argv)\n```", "import sys\nprint(sys.argv)\n"),
-            # cut off
-            (f"```python\n{_A}", _A),
-            (f"```python\n{_A}``", _A),
-            (f"{_fenced(_A)}<|eot_id|></s>\n", _A),
-            # the block before was never closed
-            (f"```python\nprint(\n\nOops. Again:\n\n{_fenced(_B)}", _B),
-            # the prompt has opened the block; or it was closed and never opened
-            (f"{_A}```\nFor example:\n```\n1\n```\n", _A),
-            ("def f():\n    return 1\n```", "def f():\n    return 1\n"),
-            # in a block of Markdown
-            (f"````markdown\n# Title\n\n{_fenced(_A)}````", _A),
-            # thoughts
-            (f"{_fenced(_B)}</think>\n{_fenced(_A)}", _A),
-            (f"<think>a</think>{_fenced(_B)}<think>b</think>\n{_fenced(_A)}", _A),
-            (f"{_fenced(_A)}<THINK>\n{_fenced(_B)}", _A),
-            (f"[THINK]{_fenced(_B)}[/THINK]{_fenced(_A)}", _A),
-            (f"<think>\n```python\nprint(\n</think>\n{_fenced(_A)}", _A),
-            (f"<think>Close it with `</think>`.</think>{_fenced(_A)}", _A),
-            (_fenced("print('<think>', '</think>')\n"), "print('<think>', '</think>')\n"),
-            # an answer
-            (f"<answer>\n{_fenced(_A)}</answer>\nTo try it:\n{_fenced(_B)}", _A),
-            (f"<answer>{_DOUBLE}</answer>", _DOUBLE),
-            (f"<answer>\n```python\n{_A}</answer>", _A),
-            (f"{_fenced(_A)}<answer>See above.</answer>", _A),
-            (f"[PYTHON]\n{_A}[/PYTHON]\nIt prints.", _A),
-            (f"<|begin_of_solution|>\n{_fenced(_A)}<|end_of_solution|>", _A),
-            (_fenced("print('<answer>')\nprint(2)\n"), "print('<answer>')\nprint(2)\n"),
-            # no fence
-            (_A, _A),
-            (f"`{_DOUBLE}`", _DOUBLE),
-            (f"Answer: {_DOUBLE}", f"{_DOUBLE}\n"),
-            ("import sys;print(int(sys.stdin.read())*2)", "import sys;print(int(sys.stdin.read())*2)"),
-            (
-                "for _ in range(int(input())): print(input()[::-1])",
-                "for _ in range(int(input())): print(input()[::-1])",
-            ),
-            ("a, b = map(int, input().split())", "a, b = map(int, input().split())"),
-            (f"Here is the program:\n\n{_DOUBLE}\n\nIt doubles its input.", f"{_DOUBLE}\n"),
-            (
-                "Sure!\n\n    n = int(input())\n    if n:\n        print(n)\n\nThat is it.",
-                "n = int(input())\nif n:\n    print(n)\n",
-            ),
-            (
-                "Answer:\nimport sys\n\ndef main():\n    '''It's so, isn't it?'''\n    print(1)\n\nmain()\nDone.",
-                "import sys\n\ndef main():\n    '''It's so, isn't it?'''\n    print(1)\n\nmain()\n",
-            ),
-            (
-                "# Read how many there are.\nt = int(input())\nmatch t:\n    case 1: print('no way')\n",
-                "# Read how many there are.\nt = int(input())\nmatch t:\n    case 1: print('no way')\n",
-            ),
-            (
-                "class Solution:\n    def f(self, a: List[int]) -> int:\n        return a[0] if a else -1",
-                "class Solution:\n    def f(self, a: List[int]) -> int:\n        return a[0] if a else -1",
-            ),
-            ("x = {\n  'a': 1,\n  'b':\n  2,\n}\nprint(rb'x', f'{x!r}', u\"é\", x['a'] != 2)\n",) * 2,
-            (
-                "from math import (\n    gcd,\n    lcm as l)\nwhile True:\n"
-                "    try: print(gcd(*map(int, input().split())))\n    except EOFError: break\n",
-            )
-            * 2,
-        ]
-    ),
+    [
+        (_fenced(_A), _A),
+        (_fenced(_A, "python3.11"), _A),
+        (_fenced(_A, "{.python}"), _A),
+        (_fenced(_A, "python:main.py"), _A),
+        (_fenced(_A, ""), _A),
+        (_fenced(_A, "python", "~~~~"), _A),
+        ("  ```python\r\nprint(1)\r\n  ```\r\n", _A),
+        # the last block counts, and a tag of the language more than none
+        (_fenced(_A) + _fenced(_B), _B),
+        (_fenced("import sys\n" + _A) + _fenced(_B), _B),
+        (_fenced(_A) + _fenced("1 2\n", ""), _A),
+        (_fenced(_A) + _fenced("int main() {}\n", "cpp"), _A),
+        (_fenced(_A) + "\n```python\n```", _A),
+        # what it prints stands in a block without a tag as well, and is no program
+        (f"{_fenced(_A, '')}\nIt prints:\n\n{_fenced('The answer is 1.', '')}", _A),
+        (_fenced("3\n", "text") + _fenced(_A, ""), _A),
+        # a tag that is no language; and one that is no program's
+        (_fenced(_A, "Solution"), _A),
+        # a fence within a longer one is text, and so is one in a string
+        (_fenced("s = '''\n```\n'''\n", "python", "````"), "s = '''\n```\n'''\n"),
+        (_fenced("print(\"```\")\nprint('a```')  # ``` b\n"), "print(\"```\")\nprint('a```')  # ``` b\n"),
+        (
+            _fenced('def f():\n    """Such as:\n    ```python\n    f()\n    ```\n    """\n    print(1)\n'),
+            'def f():\n    """Such as:\n    ```python\n    f()\n    ```\n    """\n    print(1)\n',
+        ),
+        # a string that never ends is a mistake in the program, and no reason to miss its end
+        (_fenced("s = '''a\n") + "Words.\n", "s = '''a\n"),
+        # indented, as in an item of a list
+        (
+            "1. So:\n   ```python\n   for i in x:\n       print(i)\n\n  pass\n   ```\n",
+            "for i in x:\n    print(i)\n\npass\n",
+        ),
+        ("- ```python\n  print(1)\n  ```\n", _A),
+        ("```python\n    n = 1\n    print(n)\n```", "n = 1\nprint(n)\n"),
+        (
+            "> ```python\n> for i in x:\n>     print(i)\n>\n> print(1)\n> ```\n",
+            "for i in x:\n    print(i)\n\nprint(1)\n",
+        ),
+        # a fence that is not alone on its line
+        (f"Here it is: ```python\n{_A}```", _A),
+        ("```python\nprint(1)``` This prints one.", "print(1)"),
+        (f"So ```{_DOUBLE}``` it is.", f"{_DOUBLE}\n"),
+        ("```python import sys\nprint(sys.argv)\n```", "import sys\nprint(sys.argv)\n"),
+        # cut off
+        (f"```python\n{_A}", _A),
+        (f"```python\n{_A}``", _A),
+        (f"{_fenced(_A)}<|eot_id|></s>\n", _A),
+        # the block before was never closed
+        (f"```python\nprint(\n\nOops. Again:\n\n{_fenced(_B)}", _B),
+        # the prompt has opened the block; or it was closed and never opened
+        (f"{_A}```\nFor example:\n```\n1\n```\n", _A),
+        ("def f():\n    return 1\n```", "def f():\n    return 1\n"),
+        # in a block of Markdown
+        (f"````markdown\n# Title\n\n{_fenced(_A)}````", _A),
+        # thoughts
+        (f"{_fenced(_B)}</think>\n{_fenced(_A)}", _A),
+        (f"<think>a</think>{_fenced(_B)}<think>b</think>\n{_fenced(_A)}", _A),
+        (f"{_fenced(_A)}<THINK>\n{_fenced(_B)}", _A),
+        (f"[THINK]{_fenced(_B)}[/THINK]{_fenced(_A)}", _A),
+        (f"<think>\n```python\nprint(\n</think>\n{_fenced(_A)}", _A),
+        (f"<think>Close it with `</think>`.</think>{_fenced(_A)}", _A),
+        (_fenced("print('<think>', '</think>')\n"), "print('<think>', '</think>')\n"),
+        # an answer
+        (f"<answer>\n{_fenced(_A)}</answer>\nTo try it:\n{_fenced(_B)}", _A),
+        (f"<answer>{_DOUBLE}</answer>", _DOUBLE),
+        (f"<answer>\n```python\n{_A}</answer>", _A),
+        (f"{_fenced(_A)}<answer>See above.</answer>", _A),
+        (f"[PYTHON]\n{_A}[/PYTHON]\nIt prints.", _A),
+        (f"<|begin_of_solution|>\n{_fenced(_A)}<|end_of_solution|>", _A),
+        (_fenced("print('<answer>')\nprint(2)\n"), "print('<answer>')\nprint(2)\n"),
+        # no fence
+        (_A, _A),
+        (f"`{_DOUBLE}`", _DOUBLE),
+        (f"Answer: {_DOUBLE}", f"{_DOUBLE}\n"),
+        ("import sys;print(int(sys.stdin.read())*2)", "import sys;print(int(sys.stdin.read())*2)"),
+        (
+            "for _ in range(int(input())): print(input()[::-1])",
+            "for _ in range(int(input())): print(input()[::-1])",
+        ),
+        ("a, b = map(int, input().split())", "a, b = map(int, input().split())"),
+        (f"Here is the program:\n\n{_DOUBLE}\n\nIt doubles its input.", f"{_DOUBLE}\n"),
+        (
+            "Sure!\n\n    n = int(input())\n    if n:\n        print(n)\n\nThat is it.",
+            "n = int(input())\nif n:\n    print(n)\n",
+        ),
+        (
+            "Answer:\nimport sys\n\ndef main():\n    '''It's so, isn't it?'''\n    print(1)\n\nmain()\nDone.",
+            "import sys\n\ndef main():\n    '''It's so, isn't it?'''\n    print(1)\n\nmain()\n",
+        ),
+        (
+            "# Read how many there are.\nt = int(input())\nmatch t:\n    case 1: print('no way')\n",
+            "# Read how many there are.\nt = int(input())\nmatch t:\n    case 1: print('no way')\n",
+        ),
+        (
+            "class Solution:\n    def f(self, a: List[int]) -> int:\n        return a[0] if a else -1",
+            "class Solution:\n    def f(self, a: List[int]) -> int:\n        return a[0] if a else -1",
+        ),
+        ("x = {\n  'a': 1,\n  'b':\n  2,\n}\nprint(rb'x', f'{x!r}', u\"é\", x['a'] != 2)\n",) * 2,
+        (
+            "from math import (\n    gcd,\n    lcm as l)\nwhile True:\n"
+            "    try: print(gcd(*map(int, input().split())))\n    except EOFError: break\n",
+        )
+        * 2,
+    ],
 )
 def test_the_program(completion, code):
     assert code_in(completion) == code
@@ -134,27 +127,25 @@ def test_the_program(completion, code):
 
 @pytest.mark.parametrize(
     "completion",
-    _named(
-        [
-            ("",),
-            ("``````",),
-            ("```python",),
-            ("If you want, print it. For example, by hand.",),
-            ("The function f(x) = x + 1 is what you are looking for: for x in range, while it is so.",),
-            ("Let n = 3. Then print(n) gives 3.",),
-            ("- print(x), which prints x\n- input(), which reads\n* open(file), of course",),
-            ("x = 5",),
-            ("f(x)",),
-            ("答案是：print(x) 会输出",),  # noqa: RUF001
-            (_fenced("int main() {}\n", "cpp"),),
-            (_fenced("echo 1\n", "bash") + "print it",),
-            (_fenced("\n \n"),),
-            (f"<think>\n{_fenced(_A)}",),
-            (f"{_fenced(_A)}</think>\nI give up.",),
-            ("<answer>42</answer>",),
-            ("The <code>print(x)</code> function prints.",),
-        ]
-    ),
+    [
+        "",
+        "``````",
+        "```python",
+        "If you want, print it. For example, by hand.",
+        "The function f(x) = x + 1 is what you are looking for: for x in range, while it is so.",
+        "Let n = 3. Then print(n) gives 3.",
+        "- print(x), which prints x\n- input(), which reads\n* open(file), of course",
+        "x = 5",
+        "f(x)",
+        "答案是：print(x) 会输出",  # noqa: RUF001
+        _fenced("int main() {}\n", "cpp"),
+        _fenced("echo 1\n", "bash") + "print it",
+        _fenced("\n \n"),
+        f"<think>\n{_fenced(_A)}",
+        f"{_fenced(_A)}</think>\nI give up.",
+        "<answer>42</answer>",
+        "The <code>print(x)</code> function prints.",
+    ],
 )
 def test_no_program(completion):
     assert code_in(completion) is None

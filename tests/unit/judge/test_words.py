@@ -25,7 +25,6 @@ _JAVA = b'Exception in thread "main" java.lang.Error: no\n\tat Main.main(Main.ja
         (Status.FINISHED, b"no\n" + b"\tat x\n" * 10**5, "at x"),
         (Status.COMPILE_ERROR, b"In main:\na.cpp:1:2: error: no\n  1 | x\n1 error.\n", "a.cpp:1:2: error: no"),
     ],
-    ids=lambda each: str(each)[:30],
 )  # fmt: skip
 def test_the_line_that_tells_why(status, stderr, words):
     assert last_words(Execution(status, stderr=stderr)) == words
