@@ -5,19 +5,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.endpoint import Endpoint, Lease
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
 from balancer.judging.pending import RunnerHooks, RunnerOptions, RunStage, Span
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.opening.pool import Pool
 from balancer.program import Execution, Limits, Program, Status
+from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, no_leases_out
 from tests.unit.pipeline.programs import finished
@@ -39,12 +40,10 @@ def outcomes(spans: list[Span]) -> list[str]:
 
 def test_a_run_is_one_lease_and_one_span():
     runner, pool, spans = hasty({"a": FakeExecutor()})
-    ran = runner.run(DOUBLING)
-    assert ran == ProgramResult(GOOD)
-    assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [
-        ("doubling", RunStage.AGREE, DOUBLING.subject, 7)
-    ]
-    assert outcomes(spans) == ["success"]
+    assert runner.run(DOUBLING) == ProgramResult(GOOD)
+    (span,) = spans
+    assert (span.problem, span.stage, span.subject, span.case) == ("doubling", RunStage.AGREE, DOUBLING.subject, 7)
+    assert span.outcome == "success"
     assert pool.stats().acquired == 1
 
 
@@ -85,10 +84,7 @@ def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(e
     runner, pool, spans = hasty({"a": FakeExecutor(always=error), "b": FakeExecutor()})
     for _ in range(9):
         assert runner.run(DOUBLING).execution == GOOD
-    assert {where: {s.outcome for s in spans if s.endpoint == where} for where in "ab"} == {
-        "a": {"ignored"},
-        "b": {"success"},
-    }
+    assert {(span.endpoint, span.outcome) for span in spans} == {("a", "ignored"), ("b", "success")}
     assert all((each.failures, each.overloads, each.ejections) == (0, 0, 0) for each in pool.stats().endpoints)
 
 
@@ -153,38 +149,6 @@ def test_a_single_endpoint_is_tried_again_with_growing_pauses():
     assert sum(wait_s > 0 for wait_s in runner.waits_s) >= 8
 
 
-def test_pauses_begin_when_no_endpoint_is_left_to_try():
-    runner, _, spans = hasty({name: FakeExecutor(always=DOWN) for name in "abc"}, attempts=5)
-    runner.run(DOUBLING)
-    assert len(spans) == 5
-    assert [wait_s == 0 for wait_s in runner.waits_s] == [True, True, False, False]
-
-
-def test_the_pause_that_an_endpoint_asks_for_is_kept():
-    busy = EndpointOverloaded("quota", retry_after_s=7.5)
-    runner, _, _ = hasty({"a": FakeExecutor(script=[busy, DOWN])})
-    assert runner.run(DOUBLING).execution == GOOD
-    *rest_s, last_s = runner.waits_s
-    assert 7.49 <= sum(rest_s) <= 8.5
-    assert last_s <= 1.0
-
-
-def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve():
-    busy = EndpointOverloaded("quota", retry_after_s=60.0)
-    runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN, busy]), "b": FakeExecutor(script=[DOWN])})
-    assert runner.run(DOUBLING).execution == GOOD
-    assert urls(spans) == ["a", "b", "a", "b"]
-    assert sum(runner.waits_s) <= 1.0
-
-
-@pytest.mark.parametrize("asked_s", [86_400.0, 1e18, float("inf")])
-def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s):
-    """Retry-After is up to the server; threads refuse to wait longer than 292 years (OverflowError)."""
-    runner, _, _ = hasty({"a": FakeExecutor(script=[EndpointOverloaded("later", retry_after_s=asked_s)])})
-    assert runner.run(DOUBLING).execution == GOOD
-    assert 59.99 <= sum(runner.waits_s) <= 62
-
-
 # -- giving up -----------------------------------------------------------------------------------------
 
 
@@ -227,8 +191,7 @@ def test_where_no_endpoint_is_to_be_had_it_is_unjudged(settings, note):
 def test_a_language_that_nobody_knows_is_unjudged_at_once():
     runner, pool, spans = hasty({"a": FakeExecutor(languages=["cpp"])})
     ran = runner.run(DOUBLING)
-    assert ran.execution is None
-    assert ran.note == "no endpoint runs 'python'; languages of the pool: cpp"
+    assert (ran.execution, ran.note) == (None, "no endpoint runs 'python'; languages of the pool: cpp")
     assert spans == []
     assert no_leases_out(pool)
 
@@ -237,27 +200,16 @@ def test_a_language_that_nobody_knows_is_unjudged_at_once():
 
 
 STARVED = Execution(Status.TIME_LIMIT, time_s=0.5, cpu_measured=True)  # it sleeps, or its endpoint starved it
-WORDY = replace(STARVED, stdout=b"4")
 AT_LIMIT = Execution(Status.TIME_LIMIT, time_s=Limits().cpu_s, cpu_measured=True)
-AT_WALL = Execution(Status.TIME_LIMIT, stdout=b"4", time_s=1.0)
-WELL = Execution(Status.FINISHED, exit_code=0, time_s=0.1, cpu_measured=True)
-REFUSED = Execution(Status.COMPILE_ERROR)
 
 # One row: what comes of each endpoint (None: the right answer), which one is quiet, where it is run, and what counts.
 LOOKS: dict[str, tuple[dict[str, Execution | None], str, str, Execution]] = {
-    "again on the quiet one": ({"a": SUSPECT, "b": None, "c": None}, "b", "ab", GOOD),
-    "wherever that is": ({"a": SUSPECT, "b": None, "c": None}, "c", "ac", GOOD),
+    "again on the quiet one": ({"a": SUSPECT, "b": None, "c": None}, "c", "ac", GOOD),
     "without a quiet one on another": ({"a": SUSPECT, "b": None}, "", "ab", GOOD),
     "the only quiet one was suspect itself": ({"a": SUSPECT, "b": None}, "a", "ab", GOOD),
     "a single endpoint confirms it": ({"a": SUSPECT}, "", "aa", SUSPECT),
-    "CPU time to spare": ({"a": STARVED, "b": None}, "", "ab", GOOD),
-    "CPU time to spare, and printed": ({"a": WORDY, "b": None}, "", "ab", GOOD),
     "a sleeper": ({"a": STARVED, "b": STARVED}, "", "ab", STARVED),
-    "a sleeper that has printed": ({"a": WORDY, "b": WORDY}, "", "ab", WORDY),
     "CPU time ran out": ({"a": AT_LIMIT, "b": None}, "b", "a", AT_LIMIT),
-    "wrong output": ({"a": AT_WALL, "b": None}, "b", "a", AT_WALL),
-    "no time limit": ({"a": WELL, "b": None}, "b", "a", WELL),
-    "a compile error": ({"a": REFUSED, "b": None}, "b", "a", REFUSED),
 }
 
 
@@ -272,16 +224,15 @@ def test_a_suspect_time_limit_is_looked_at_twice_and_nothing_else_is(ends, quiet
 def test_it_does_not_count_when_the_second_look_fails():
     executors = {"a": FakeExecutor(script=[SUSPECT], always=DOWN), "b": FakeExecutor(always=DOWN)}
     runner, _, spans = hasty(executors, labels={"b": "quiet"}, attempts=1)
-    ran = runner.run(DOUBLING)
-    assert ran.execution is None
+    assert runner.run(DOUBLING).execution is None
     assert urls(spans) == ["a", "b", "a"]
 
 
 # -- stopping ------------------------------------------------------------------------------------------
 
 
-def until(condition: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> None:
-    end_s = time.monotonic() + patience_s
+def until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.001)
@@ -329,43 +280,27 @@ def test_nothing_starts_after_stop():
     assert pool.stats().acquired == 0
 
 
-def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict():
-    gate = threading.Event()
-    executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(always=SUSPECT, gate=gate)}
-    runner, pool, _ = hasty(executors)
-    with pool.acquire(exclude={"a"}), running(runner, 1) as (run,):
-        until(lambda: pool.stats().waiting == 1)  # for b: the second look
-        runner.stop()
-        with pytest.raises(Stopped):
-            run.result(PATIENCE_S)
-
-
 # -- spans ---------------------------------------------------------------------------------------------
 
 
-def test_a_span_ends_before_its_slot_is_handed_on():
+def test_a_span_ends_before_its_slot_is_handed_on(monkeypatch):
     """Time goes by in the program, and then when the lease is given back."""
-    now_s = 0.0
+    clock, leave = ManualClock(), Lease.__exit__
 
-    def pass_time(seconds: float) -> None:
-        nonlocal now_s
-        now_s += seconds
-
-    class SlowPool(Pool):
-        def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
-            pass_time(1000)
-            super().release(lease, outcome)
+    def give_back(*how: Any) -> None:
+        clock.advance(1000)
+        leave(*how)
 
     def program(*_: object) -> Execution:
-        pass_time(2)
+        clock.advance(2)
         return finished()
 
     spans: list[Span] = []
-    executors = {"a": FakeExecutor(program)}
-    pool = SlowPool([Endpoint("a")])
-    options = RunnerOptions(attempts=1, quiet_label="", clock=lambda: now_s)
-    Runner(pool, executors, options, RunnerHooks(on_span=spans.append)).run(DOUBLING)
-    assert [(span.started_s, span.ended_s) for span in spans] == [(0, 2)]
+    options, hooks = RunnerOptions(attempts=1, quiet_label="", clock=clock), RunnerHooks(on_span=spans.append)
+    monkeypatch.setattr(Lease, "__exit__", give_back)
+    Runner(Pool([Endpoint("a")]), {"a": FakeExecutor(program)}, options, hooks).run(DOUBLING)
+    assert [span.ended_s - span.started_s for span in spans] == [2]
+    assert clock() == 2002, "it was slow"
 
 
 def test_the_span_is_reported_after_the_lease_has_ended():

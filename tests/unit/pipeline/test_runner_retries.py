@@ -97,32 +97,6 @@ def test_a_try_that_found_no_endpoint_costs_no_retry():
     assert runner.pool.engine.budget.try_spend()
 
 
-def test_stop_ends_the_wait_for_the_budget():
-    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
-    runner = Timed({"a": FakeExecutor(always=DOWN)}, retries)
-
-    def stop_meanwhile(seconds: float) -> None:
-        assert not runner.stopping, "it goes on waiting"
-        if seconds:
-            runner.stop()
-
-    runner._sleep = stop_meanwhile
-    with pytest.raises(Stopped):
-        runner.run(DOUBLING)
-    assert len(runner.spans) == 2  # the second try is there from the start
-
-
-def test_an_endpoint_that_rests_is_not_waited_for_while_another_can_serve():
-    """Of two, one is ejected and the other one fails once: that one is next, for it can serve."""
-    health = HealthSettings(consecutive_failures=1, cooldown_s=1000.0, max_cooldown_s=1000.0)
-    executors = {"a": FakeExecutor(always=DOWN), "b": FakeExecutor(script=[None, DOWN])}
-    runner = Timed(executors, RetrySettings(base_s=0.0), health=health, acquire_timeout_s=1.0)
-    assert runner.run(DOUBLING) == GOOD
-    assert runner.run(DOUBLING) == GOOD
-    assert runner.urls == ["a", "b", "b", "b"]
-    assert no_leases_out(runner.pool)
-
-
 # -- an outage of all endpoints costs no verdict while it is short, and its patience once when it is not ------
 
 OUTAGE_S = 60.0
