@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -200,16 +201,27 @@ def test_a_language_that_nobody_knows_is_unjudged_at_once():
 
 
 STARVED = Execution(Status.TIME_LIMIT, time_s=0.5, cpu_measured=True)  # it sleeps, or its endpoint starved it
+WORDY = replace(STARVED, stdout=b"4")
 AT_LIMIT = Execution(Status.TIME_LIMIT, time_s=Limits().cpu_s, cpu_measured=True)
+AT_WALL = Execution(Status.TIME_LIMIT, stdout=b"4", time_s=1.0)
+WELL = Execution(Status.FINISHED, exit_code=0, time_s=0.1, cpu_measured=True)
+REFUSED = Execution(Status.COMPILE_ERROR)
 
 # One row: what comes of each endpoint (None: the right answer), which one is quiet, where it is run, and what counts.
 LOOKS: dict[str, tuple[dict[str, Execution | None], str, str, Execution]] = {
-    "again on the quiet one": ({"a": SUSPECT, "b": None, "c": None}, "c", "ac", GOOD),
+    "again on the quiet one": ({"a": SUSPECT, "b": None, "c": None}, "b", "ab", GOOD),
+    "wherever that is": ({"a": SUSPECT, "b": None, "c": None}, "c", "ac", GOOD),
     "without a quiet one on another": ({"a": SUSPECT, "b": None}, "", "ab", GOOD),
     "the only quiet one was suspect itself": ({"a": SUSPECT, "b": None}, "a", "ab", GOOD),
     "a single endpoint confirms it": ({"a": SUSPECT}, "", "aa", SUSPECT),
+    "CPU time to spare": ({"a": STARVED, "b": None}, "", "ab", GOOD),
+    "CPU time to spare, and printed": ({"a": WORDY, "b": None}, "", "ab", GOOD),
     "a sleeper": ({"a": STARVED, "b": STARVED}, "", "ab", STARVED),
+    "a sleeper that has printed": ({"a": WORDY, "b": WORDY}, "", "ab", WORDY),
     "CPU time ran out": ({"a": AT_LIMIT, "b": None}, "b", "a", AT_LIMIT),
+    "wrong output": ({"a": AT_WALL, "b": None}, "b", "a", AT_WALL),
+    "no time limit": ({"a": WELL, "b": None}, "b", "a", WELL),
+    "a compile error": ({"a": REFUSED, "b": None}, "b", "a", REFUSED),
 }
 
 
@@ -278,6 +290,17 @@ def test_nothing_starts_after_stop():
         runner.run(DOUBLING)
     assert executor.calls == []
     assert pool.stats().acquired == 0
+
+
+def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict():
+    gate = threading.Event()
+    executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(always=SUSPECT, gate=gate)}
+    runner, pool, _ = hasty(executors)
+    with pool.acquire(exclude={"a"}), running(runner, 1) as (run,):
+        until(lambda: pool.stats().waiting == 1)  # for b: the second look
+        runner.stop()
+        with pytest.raises(Stopped):
+            run.result(PATIENCE_S)
 
 
 # -- spans ---------------------------------------------------------------------------------------------

@@ -212,6 +212,21 @@ def test_a_success_while_the_servers_fall_one_by_one_costs_no_verdict():
     assert len(runner.spans) > 5 + 1
 
 
+def test_stop_ends_the_wait_for_the_budget():
+    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
+    runner = Timed({"a": FakeExecutor(always=DOWN)}, retries)
+
+    def stop_meanwhile(seconds: float) -> None:
+        assert not runner.stopping, "it goes on waiting"
+        if seconds:
+            runner.stop()
+
+    runner._sleep = stop_meanwhile
+    with pytest.raises(Stopped):
+        runner.run(DOUBLING)
+    assert len(runner.spans) == 2  # the second try is there from the start
+
+
 def test_stop_ends_the_wait_for_an_outage():
     runner = Servers()
     runner.fall(FOREVER_S)
