@@ -11,12 +11,10 @@ more loads and more kinds of service.
 """
 
 import os
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from balancer_simulator import Scenario
-from scipy.stats import ttest_rel
 
 from tests.simulation.analytic import closed_network, mg1, mm1, mmc, supermarket
 from tests.simulation.theory import RUNS, exponential, hold, poisson, queues, runs, sojourns, sojourns_of_all, waits
@@ -114,22 +112,6 @@ def test_two_choices_are_the_supermarket_model(servers, rho, warmup_s, counted_s
         return supermarket(2, rho * s, s) * (1 + _FINITE[servers][rho])
 
     hold(sojourns_of_all(records), theory, error=error, bias=0.004)
-
-
-@pytest.mark.more
-def test_more_knowledge_is_less_waiting():
-    """One line for all <= the shortest line <= the shorter of two lines <= any line, on the same random numbers."""
-    servers, rho = 10, 0.7
-    rate, requests = rho * servers, 12_000
-    lines = poisson(rate, requests, 100.0, endpoints=queues(servers))
-    one_line = poisson(rate, requests, 100.0, endpoints=[{"url": f"http://server-{{1..{servers}}}/"}])
-    found = [sojourns(runs(one_line, "fifo"))]
-    found += [sojourns(runs(lines, policy)) for policy in ("least_in_flight", "p2c", "random")]
-    for better, worse in pairwise(found):
-        assert ttest_rel(worse, better, alternative="greater").pvalue < 0.0005
-    hold(found[0], lambda s: mmc(servers, rho * s, s).sojourn_s, bias=0.001)
-    # By chance each server gets a Poisson stream of its own: M/M/1, as many times as there are servers.
-    hold(found[-1], lambda s: mm1(rho * s, s).sojourn_s, bias=0.002)
 
 
 def test_a_random_choice_by_weight_splits_the_stream():
