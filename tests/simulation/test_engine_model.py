@@ -340,7 +340,9 @@ def test_a_batch_by_hand(scenario, makespan_s, bound_s):
 
 
 def test_the_tasks_of_a_stage_are_shared_among_its_workers():
-    assert run(batch(TWO_STAGES, endpoint(capacity=3))).crews == ((2, 2), (1, 1, 1))
+    record = run(batch(TWO_STAGES, endpoint(capacity=3)))
+    assert record.crews == ((2, 2), (1, 1, 1))
+    assert ended(record) == (7, 0, 0, 0)
 
 
 def test_a_batch_that_is_not_done_in_time_has_no_makespan():
