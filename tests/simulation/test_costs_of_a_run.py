@@ -1,14 +1,10 @@
-"""What makes runs cheap changes nothing else: rare collections, known endpoints, samples of what has changed."""
+"""What makes runs cheap changes nothing else: garbage is collected seldom in a run, and as before after it."""
 
 import gc
 
 import pytest
-from balancer_simulator import Policy, Scenario
-from balancer_simulator.run.engine import simulate_once
-from balancer_simulator.scenario.endpoints import EndpointModel
-from balancer_simulator.scenario.workload import Poisson
 
-FIFO = Policy(strategy="fifo")
+from tests.simulation.scenarios import at, run
 
 
 @pytest.fixture(autouse=True)
@@ -18,11 +14,6 @@ def thresholds():
     gc.set_threshold(*before)
 
 
-def scenario(*models: EndpointModel, **more: object) -> Scenario:
-    given = {"workload": Poisson(rate_per_s=2.0), "horizon_s": 30.0, **more}
-    return Scenario(endpoints=list(models or [EndpointModel(url="http://h{1..4}/")]), **given)
-
-
 def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it():
     seen = []
     gc.set_threshold(500, 5, 5)
@@ -30,9 +21,9 @@ def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it(
     def look(*_: object) -> None:
         seen.append(gc.get_threshold())
         if len(seen) == 1:
-            simulate_once(scenario(), FIFO)  # a run in a run, as in another thread
+            run(at([0.0]))  # a run in a run, as in another thread
             seen.append(gc.get_threshold())
 
-    simulate_once(scenario(), FIFO, observer=look)
-    assert set(seen) == {(100_000, 5, 5)}
+    run(at([0.0, 1.0]), observer=look)
+    assert seen == [(100_000, 5, 5)] * 3
     assert gc.get_threshold() == (500, 5, 5)

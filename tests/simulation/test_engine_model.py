@@ -1,7 +1,7 @@
 """The simulator's model, by hand: what a scenario says happens, at the instant that arithmetic says."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -108,6 +108,7 @@ _TIMES: dict[str, tuple[Scenario, list[tuple[float, float]]]] = {
         [(0, 3), (1, 6)],
     ),
     "of those who wait only so many may": (at([0, 0, 0, 2], 1, max_waiters=1), [(0, 1), (1, 2), (2, 3)]),
+    "nobody may wait where that is said": (at([0, 0, 1], 1, max_waiters=0), [(0, 1), (1, 2)]),
 }  # fmt: skip
 
 
@@ -179,24 +180,12 @@ def test_calls_go_where_and_end_when_arithmetic_says(case):
     assert (sum(ended(record)), record.unfinished) == (len(scenario.workload.at_s), 0)
 
 
-@given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
-def test_calls_that_share_a_core_end_when_theory_says(works):
-    """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
-    shared = endpoint(capacity=len(works), host="h")
-    record = run(at([0.0] * len(works), works, shared, hosts={"h": {"cores": 1}}, horizon_s=1000.0))
-    expected = [sum(min(work, other) for other in works) for work in works]
-    assert [end_s for _, end_s in times(record)] == pytest.approx(expected)
-
-
 @pytest.mark.parametrize("quick", [{}, {"after_s": 0.01}])
 def test_failures_come_with_their_probability(quick):
-    count, probability = 2000, 0.25
-    record = run(
-        faulty({"kind": "fail_within", "probability": probability, **quick}, at_s=[n / 8 for n in range(count)][:790])
-    )
+    record = run(faulty({"kind": "fail_within", "probability": 0.25, **quick}, at_s=[n / 8 for n in range(790)]))
     calls_ended = record.completed + record.lost
-    deviation = (probability * (1 - probability) / calls_ended) ** 0.5  # binomial: 1.5% of all
-    assert record.lost / calls_ended == pytest.approx(probability, abs=4 * deviation)
+    deviation = (0.25 * 0.75 / calls_ended) ** 0.5  # binomial: 1.5% of all
+    assert record.lost / calls_ended == pytest.approx(0.25, abs=4 * deviation)
 
 
 def crash_instants(mtbf_s: float, mttr_s: float, seed: int = 1) -> tuple[float, float, float]:
@@ -231,10 +220,6 @@ def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused():
     ]
     assert up_s > down_s + 0.0625
     assert ended(record) == (0, 3, 0, 0)
-
-
-def test_nobody_may_wait_where_that_is_said():
-    assert ended(run(at([0, 0, 1], 1, max_waiters=0))) == (2, 0, 1, 0)
 
 
 def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds():
@@ -330,33 +315,34 @@ def test_what_is_under_way_at_the_end_is_unfinished():
 TWO_STAGES = [{"name": "make", "tasks": 4, "workers": 2}, {"name": "judge", "tasks": 3, "workers": 3}]
 
 
-def test_a_batch_by_hand():
-    record = run(batch(TWO_STAGES, endpoint(capacity=3)))
-    assert (record.makespan_s, record.bound_s) == (3.0, 3.0)  # 2 rounds of 2, then 1 of 3
-    assert record.crews == ((2, 2), (1, 1, 1))
-    tight = run(batch(TWO_STAGES, endpoint(capacity=2)))
-    assert (tight.makespan_s, tight.bound_s) == (4.0, 3.5)  # 7 s of work on two slots
-    fast = run(batch(TWO_STAGES, endpoint(capacity=2, speed=2.0)))
-    assert (fast.makespan_s, fast.bound_s) == (2.0, 1.75)
-    assert ended(fast) == (7, 0, 0, 0)
+RUN_STAGE = [{"name": "run", "tasks": 12, "workers": 12}]
 
 
 @pytest.mark.parametrize(
-    ("samples", "at_once", "makespan_s"),
-    [(1, 1, 3.0), (4, 1, 12.0), (4, 2, 6.0), (4, 4, 3.0), (3, 2, 6.0)],
+    ("scenario", "makespan_s", "bound_s"),
+    [
+        (batch(TWO_STAGES, endpoint(capacity=3)), 3.0, 3.0),  # 2 rounds of 2, then 1 of 3
+        (batch(TWO_STAGES, endpoint(capacity=2)), 4.0, 3.5),  # 7 s of work on two slots
+        (batch(TWO_STAGES, endpoint(capacity=2, speed=2.0)), 2.0, 1.75),
+        (batch(RUN_STAGE, endpoint(capacity=12, host="h", speed=2.0), hosts={"h": {"cores": 3}}), 2.0, 2.0),
+        (batch(RUN_STAGE, endpoint(capacity=12, parallel=3)), 4.0, 4.0),
+        # Only so many samples at once.
+        *(
+            (batch(TWO_STAGES, endpoint(capacity=20), samples=samples, samples_at_once=at_once), makespan_s, bound_s)
+            for samples, at_once, makespan_s, bound_s in [(4, 1, 12, 12), (4, 2, 6, 6), (4, 4, 3, 3), (3, 2, 6, 4.5)]
+        ),
+    ],
 )
-def test_only_so_many_samples_at_once(samples, at_once, makespan_s):
-    record = run(batch(TWO_STAGES, endpoint(capacity=20), samples=samples, samples_at_once=at_once))
-    assert record.makespan_s == makespan_s
-    assert record.bound_s == 3.0 * max(1.0, samples / at_once)
+def test_a_batch_by_hand(scenario, makespan_s, bound_s):
+    record = run(scenario)
+    assert (record.makespan_s, record.bound_s) == (makespan_s, bound_s)
+    assert record.completed == sum(ended(record))
 
 
-def test_a_bound_knows_cores_and_parallel():
-    stages = [{"name": "run", "tasks": 12, "workers": 12}]
-    cores = run(batch(stages, endpoint(capacity=12, host="h", speed=2.0), hosts={"h": {"cores": 3}}))
-    assert (cores.makespan_s, cores.bound_s) == (2.0, 2.0)
-    inside = run(batch(stages, endpoint(capacity=12, parallel=3)))
-    assert (inside.makespan_s, inside.bound_s) == (4.0, 4.0)
+def test_the_tasks_of_a_stage_are_shared_among_its_workers():
+    record = run(batch(TWO_STAGES, endpoint(capacity=3)))
+    assert record.crews == ((2, 2), (1, 1, 1))
+    assert ended(record) == (7, 0, 0, 0)
 
 
 def test_a_batch_that_is_not_done_in_time_has_no_makespan():
@@ -398,24 +384,20 @@ _sometimes = st.sampled_from([0.5, 1.0])
 
 _faults = st.one_of(
     st.builds(lambda f: {"kind": "slow_within", "from_s": f, "to_s": f + 4, "factor": 3}, _eighths),
-    st.builds(lambda f, p: {"kind": "fail_within", "from_s": f, "to_s": f + 6, "probability": p}, _eighths, _sometimes),
     st.builds(
-        lambda f, p, quick: {"kind": "fail_within", "from_s": f, "to_s": f + 6, "probability": p, "after_s": quick},
-        _eighths,
-        _sometimes,
-        st.sampled_from([0.0, 0.25]),
+        lambda f, quick, p: {"kind": "fail_within", "from_s": f, "to_s": f + 6, "probability": p, **quick},
+        _eighths, st.sampled_from([{}, {"after_s": 0.0}, {"after_s": 0.25}]), _sometimes,
     ),
     st.builds(lambda quick: {"kind": "crash_repair", "mtbf_s": 5, "mttr_s": 2, "refuse_s": quick}, _sometimes),
     st.just({"kind": "slow_spells", "between": fixed(4.0), "lasts": fixed(2.0), "factor": 2}),
-)
-_network = st.none() | st.just({"kind": "exponential", "mean_s": 0.25})
+)  # fmt: skip
 _sound = {
     "capacity": st.integers(1, 3),
     "speed": st.sampled_from([0.5, 1.0, 2.0]),
     "weight": st.sampled_from([1.0, 3.0]),
     "host": st.none() | st.sampled_from(["shared", "own"]),
     "parallel": st.none() | st.integers(1, 2),
-    "network": _network,
+    "network": st.none() | st.just({"kind": "exponential", "mean_s": 0.25}),
 }
 
 
@@ -431,21 +413,18 @@ def _clusters(draw: st.DrawFn, /, **more: st.SearchStrategy[Any]) -> dict[str, A
 _troubled = _clusters(
     faults=st.lists(_faults, max_size=2), from_s=st.sampled_from([0.0, 0.0, 1.5]), labels=st.sampled_from([[], ["x"]])
 )
+_kind = st.fixed_dictionaries(
+    {
+        "priority": st.integers(0, 1),
+        "acquire_timeout_s": st.none() | st.sampled_from([0.25, 3.0]),
+        "labels": st.sampled_from([[], [], ["x"]]),
+    }
+)
 _requests = st.fixed_dictionaries(
     {
         "attempts": st.integers(1, 3),
         "call_timeout_s": st.none() | st.sampled_from([0.5, 4.0]),
-        "kinds": st.lists(
-            st.fixed_dictionaries(
-                {
-                    "priority": st.integers(0, 1),
-                    "acquire_timeout_s": st.none() | st.sampled_from([0.25, 3.0]),
-                    "labels": st.sampled_from([[], [], ["x"]]),
-                }
-            ),
-            min_size=1,
-            max_size=2,
-        ),
+        "kinds": st.lists(_kind, min_size=1, max_size=2),
     }
 )
 
@@ -472,24 +451,16 @@ def begun(values: dict[str, Any], horizon_s: float) -> dict[str, Any]:
 
 def _changes(url: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Draw what one may do to an endpoint that is there, in an order that makes sense."""
-    return st.sampled_from(
-        [
-            [],
-            [change(1, "drain", url), change(2, "add", url)],
-            [change(1, "remove", url)],
-            [change(1, "update", url, capacity=3), change(2, "update", url, capacity=1, weight=2.0)],
-        ]
-    )
+    again = [change(1, "drain", url), change(2, "add", url)]
+    resized = [change(1, "update", url, capacity=3), change(2, "update", url, capacity=1, weight=2.0)]
+    return st.sampled_from([[], again, [change(1, "remove", url)], resized])
 
 
 def check_calls(scenario: Scenario, record: Record) -> None:
     """Check what holds for the calls of any run."""
     most = scenario.most_leases
-    by_url = defaultdict(list)
-    for span in spans(record):
-        assert 0 <= span.started_s <= span.ended_s <= scenario.horizon_s
-        by_url[span.url].append(span)
-    for url, mine in by_url.items():
+    assert all(0 <= span.started_s <= span.ended_s <= scenario.horizon_s for span in spans(record))
+    for url, mine in _by(record, lambda span: span.url).items():
         assert _most_at_once(mine) <= most[url], f"{url} has too many calls at once"
     for mine in _by_task(record).values():
         assert len(mine) <= scenario.requests.attempts
@@ -515,18 +486,20 @@ def check_counts(scenario: Scenario, record: Record) -> None:
     begun = sum(e.calls for e in record.by_endpoint)
     assert begun == record.wait.count
     assert 0 <= begun - len(spans(record)) <= record.unfinished
-    lasted: dict[str, float] = defaultdict(float)
-    for span in spans(record):
-        lasted[span.url] += span.ended_s - span.started_s
+    by_url = _by(record, lambda span: span.url)
     for e in record.by_endpoint:
-        assert e.busy_s >= lasted[e.url] - 1e-9
+        assert e.busy_s >= sum(span.ended_s - span.started_s for span in by_url.get(e.url, [])) - 1e-9
+
+
+def _by(record: Record, key: Callable[[Any], Any]) -> dict[Any, list[Any]]:
+    found = defaultdict(list)
+    for span in spans(record):
+        found[key(span)].append(span)
+    return found
 
 
 def _by_task(record: Record) -> dict[int, list[Any]]:
-    tasks = defaultdict(list)
-    for span in spans(record):
-        tasks[span.task].append(span)
-    return tasks
+    return _by(record, lambda span: span.task)
 
 
 @pytest.mark.sampled(1)
@@ -554,15 +527,7 @@ def test_every_worker_goes_on(policy, workers, think_s, work_s, values):
 
 
 _stages = st.lists(
-    st.fixed_dictionaries(
-        {
-            "name": st.just("stage"),
-            "tasks": st.integers(1, 12),
-            "workers": st.integers(1, 5),
-        }
-    ),
-    min_size=1,
-    max_size=3,
+    st.fixed_dictionaries({"tasks": st.integers(1, 12), "workers": st.integers(1, 5)}), min_size=1, max_size=3
 ).map(lambda stages: [{**stage, "name": f"stage {number}"} for number, stage in enumerate(stages)])
 _batches = st.fixed_dictionaries(
     {
@@ -604,9 +569,7 @@ def test_no_batch_beats_its_bound_and_stages_come_in_order(policy, stages, clust
 
 def check_order(workload: Batch, record: Record, parts: Mapping[int, str]) -> None:
     """Check that a stage begins once the one before has ended, and how many samples and workers are at it at once."""
-    by_part = defaultdict(list)
-    for span in spans(record):
-        by_part[parts[span.task]].append(span)
+    by_part = _by(record, lambda span: parts[span.task])
     begins = {part: min(span.started_s for span in mine) for part, mine in by_part.items()}
     ends = {part: max(span.ended_s for span in mine) for part, mine in by_part.items()}
     for number in range(1, workload.samples + 1):

@@ -2,7 +2,7 @@
 
 import pickle
 import tracemalloc
-from collections.abc import Callable
+from collections import defaultdict
 from io import BytesIO
 from typing import Any
 
@@ -10,8 +10,7 @@ import pytest
 from balancer_simulator import Policy, Record, Scenario, simulate_once
 from balancer_simulator.world.task import Task
 
-from balancer.endpoint import Lease
-from tests.simulation.scenarios import ALL, run
+from tests.simulation.scenarios import ALL, arriving, ended, endpoint, run
 
 TROUBLED: dict[str, Any] = {
     "workload": {"kind": "on_off", "on_rate_per_s": 6.0, "off_rate_per_s": 1.0, "on_s": 5.0, "off_s": 5.0},
@@ -44,19 +43,12 @@ TROUBLED: dict[str, Any] = {
 }
 """Has a bit of everything that is random."""
 
+STAGES = [{"name": "make", "tasks": 6, "workers": 2}, {"name": "judge", "tasks": 9, "workers": 3}]
 WORKLOADS: dict[str, dict[str, Any]] = {
     "open": {},
     "closed": {"workload": {"kind": "closed", "workers": 6, "think": {"kind": "exponential", "mean_s": 0.25}}},
     "batch": {
-        "workload": {
-            "kind": "batch",
-            "samples": 4,
-            "samples_at_once": 2,
-            "stages": [
-                {"name": "make", "tasks": 6, "workers": 2},
-                {"name": "judge", "tasks": 9, "workers": 3},
-            ],
-        },
+        "workload": {"kind": "batch", "samples": 4, "samples_at_once": 2, "stages": STAGES},
         "warmup_s": 0.0,
         "horizon_s": 1000.0,
     },
@@ -144,87 +136,67 @@ def test_the_figures_are_what_they_were(scenario, policy):
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_another_seed_or_replication_is_another_run(workload):
-    records = [
-        run(troubled(workload), "fifo"),
-        run(troubled(workload), "fifo", replication=1),
-        run(troubled(workload, seed=2), "fifo"),
-        run(troubled(workload, seed=2), "fifo", replication=1),
-    ]
-    means = {record.sojourn.mean for record in records}
-    assert len(means) == len(records)
+    runs = [run(troubled(workload, seed=seed), "fifo", number) for seed in (1, 2) for number in (0, 1)]
+    assert len({record.sojourn.mean for record in runs}) == 4
 
 
 # -- common random numbers --------------------------------------------------------------------------
 
-Seen = dict[Any, Any]
 
-
-def seen(scenario: Scenario, policy: str, see: Callable[[Seen, Task], None]) -> Seen:
-    found: Seen = {}
-
-    def observe(task: Task, lease: Lease) -> None:
-        see(found, task)
-
-    run(scenario, policy, observer=observe)
+def seen(scenario: Scenario, policy: str) -> dict[int, Task]:
+    """Return the requests of a run, by their numbers."""
+    found: dict[int, Task] = {}
+    run(scenario, policy, observer=lambda task, _: found.setdefault(task.number, task))
     return found
 
 
-def see_request(found: Seen, task: Task) -> None:
-    found[task.number] = (task.arrived_s, task.work_s, task.demand.name)
+def work(task: Task) -> tuple[float, float, str]:
+    return task.arrived_s, task.work_s, task.demand.name
 
 
-def see_nth_of_worker(found: Seen, task: Task) -> None:
-    works = found.setdefault((task.worker.part, task.worker.index) if task.worker else None, {})
-    works[task.number] = (task.work_s, task.demand.name)
+def of_workers(found: dict[int, Task]) -> dict[Any, list[tuple[float, str]]]:
+    """Return the works of each worker, in their order."""
+    works = defaultdict(list)
+    for task in (found[number] for number in sorted(found)):
+        works[task.worker and task.worker.index].append((task.work_s, task.demand.name))
+    return works
 
 
 @pytest.mark.sampled(20)
 @any_rules
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
 def test_every_policy_meets_the_same_requests(policy, rules):
-    expected, found = (seen(troubled(**rules), name, see_request) for name in ("fifo", policy))
+    expected, found = (seen(troubled(**rules), name) for name in ("fifo", policy))
     both = expected.keys() & found.keys()  # some found no endpoint under one of them
     assert len(both) > 100
-    assert {number: expected[number] for number in both} == {number: found[number] for number in both}
+    assert [work(expected[number]) for number in both] == [work(found[number]) for number in both]
 
 
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
 def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy):
     # Every request is seen: there is no time-out, and all may go anywhere.
     values: dict[str, Any] = {"requests": {"kinds": [{"name": "a"}, {"name": "b"}]}, "changes": []}
-    expected, found = (seen(troubled("closed", **values), name, see_nth_of_worker) for name in ("fifo", policy))
+    expected, found = (of_workers(seen(troubled("closed", **values), name)) for name in ("fifo", policy))
     assert expected.keys() == found.keys()
     for worker, works in expected.items():
-        pairs = list(zip(_in_order(works), _in_order(found[worker]), strict=False))
+        pairs = list(zip(works, found[worker], strict=False))
         assert all(one == other for one, other in pairs)
         if policy not in ("old_global_queue", "always_first"):  # under which some workers get next to nothing
             assert len(pairs) > 10
-
-
-def _in_order(works: dict[int, tuple[float, str]]) -> list[tuple[float, str]]:
-    return [work for _, work in sorted(works.items())]
 
 
 # -- memory -----------------------------------------------------------------------------------------
 
 
 def peak_bytes(count: int, *, requests: bool) -> int:
-    scenario = Scenario.model_validate(
-        {
-            "workload": {"kind": "poisson", "rate_per_s": 4.0},
-            "endpoints": [{"url": "http://h-{1..8}/"}],
-            "horizon_s": count / 4.0,
-            "health": None,
-        }
-    )
+    scenario = arriving(4.0, endpoint("http://h-{1..8}/"), horizon_s=count / 4.0)
     tracemalloc.start()
     try:
-        record = simulate_once(scenario, Policy(strategy="fifo"), requests=requests)
+        record = run(scenario, requests=requests)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    ended = record.completed + record.lost + record.timed_out
-    assert ended == pytest.approx(count, rel=0.1)  # Poisson: 5000 +- 1.4%
+    assert sum(ended(record)) == pytest.approx(count, rel=0.1)  # Poisson: 5000 +- 1.4%
     return peak
 
 

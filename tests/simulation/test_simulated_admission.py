@@ -1,10 +1,11 @@
 """Groups, quotas and told loads in a simulation: what a scenario says happens, and what it cannot mean is refused."""
 
 import pytest
-from balancer_simulator import Scenario, simulate_once
-from balancer_simulator.scenario.fields import Policy
+from balancer_simulator import Scenario
 
 from balancer.errors import ConfigError
+from tests.simulation.scenarios import run
+from tests.simulation.theory import exponential
 
 _EVERY_SECOND = {"kind": "arrivals", "at_s": [float(second) for second in range(1, 121)]}
 
@@ -18,25 +19,18 @@ def scenario_of(*endpoints: dict[str, object], **values: object) -> Scenario:
 
 
 def test_fewer_tokens_than_reserved_let_more_calls_begin():
-    quotas = {"key": {"tokens_per_min": 100}}
-    kinds = [{"tokens": 10, "used_tokens": 2}]
-    endpoint = {"url": "http://a/", "quota": "key"}
-    settled = simulate_once(scenario_of(endpoint, quotas=quotas, requests={"kinds": kinds}), Policy(strategy="fifo"))
-    kinds = [{"tokens": 10}]
-    not_settled = simulate_once(
-        scenario_of(endpoint, quotas=quotas, requests={"kinds": kinds}), Policy(strategy="fifo")
-    )
-    assert settled.wait.mean < not_settled.wait.mean / 2
+    def wait_s(**used: int) -> float:
+        kinds = [{"tokens": 10, **used}]
+        values = {"quotas": {"key": {"tokens_per_min": 100}}, "requests": {"kinds": kinds}}
+        return run(scenario_of({"url": "http://a/", "quota": "key"}, **values)).wait.mean
+
+    assert wait_s(used_tokens=2) < wait_s() / 2
 
 
 def test_told_loads_keep_calls_off_a_server_that_does_less_at_once_than_the_pool_knows():
-    small = {"url": "http://small/", "capacity": 16, "parallel": 1, "tells_load": True}
-    large = {"url": "http://large/", "capacity": 16, "parallel": 16, "tells_load": True}
-    busy = scenario_of(
-        small, large, workload={"kind": "poisson", "rate_per_s": 8.0}, work={"kind": "exponential", "mean_s": 1.0}
-    )
-    told, blind = (simulate_once(busy, Policy(strategy=name)) for name in ("told_load", "p2c"))
-    assert told.sojourn.mean < blind.sojourn.mean
+    servers = [{"url": f"http://{n}/", "capacity": 16, "parallel": n, "tells_load": True} for n in (1, 16)]
+    busy = scenario_of(*servers, workload={"kind": "poisson", "rate_per_s": 8.0}, work=exponential())
+    assert run(busy, "told_load").sojourn.mean < run(busy, "p2c").sojourn.mean
 
 
 @pytest.mark.parametrize(
