@@ -25,10 +25,10 @@ _QUOTA = 'quota = "one"\n[quotas.one]\ntokens_per_min = 1000\nestimate = 9\n'
 
 @pytest.fixture
 def check(tmp_path):
-    def checked(text):
+    def checked(text, offline=True):
         file = tmp_path / "c.toml"
         file.write_text(text)
-        return check_config(load_config(file), default_registry(), offline=True)
+        return check_config(load_config(file), default_registry(), offline=offline)
 
     return checked
 
@@ -47,10 +47,9 @@ def test_tenants_are_shown_and_a_holder_that_is_no_tenant_is_told(check):
     )
     assert "tenants    team-a" in checked.lines
     assert checked.data["tenants"] == ["team-a"]
-    assert _warnings(checked) == [
-        "holders.team_a: no tenant of the proxy has this name; it counts only for other programs that share the pool; "
-        "did you mean 'team-a'?"
-    ]
+    (line,) = _warnings(checked)
+    assert line.startswith("holders.team_a: no tenant of the proxy has this name; it counts only for other programs ")
+    assert line.endswith("; did you mean 'team-a'?")
 
 
 def test_groups_names_and_quotas_are_shown(check):
@@ -69,15 +68,9 @@ def test_groups_names_and_quotas_are_shown(check):
 @pytest.mark.parametrize(
     ("more", "warned"),
     [
-        (
-            "",
-            "group 1 is not used if all of group 0 fails, because 3 of 4 endpoints are in that group, and 2 can be",
-        ),
+        ("", "group 1 is not used if all of group 0 fails, because 3 of 4 endpoints are in that group, and 2 can be"),
         ("[health]\nmax_ejected_share = 1.0\n", ""),
-        (
-            "[health]\nenabled = false\n",
-            "group 1 is used only when group 0 is drained, because health is off and there is",
-        ),
+        ("[health]\nenabled = false\n", "group 1 is used only when group 0 is drained, because health is off and "),
         ("[health]\nenabled = false\n[pool]\nspill_after_s = 1\n", ""),
     ],
     ids=["as by default", "as the guide says", "no health", "no health, but spilling"],
@@ -98,9 +91,7 @@ def test_weights_that_round_robin_ignores_are_told(check):
 
 
 def test_other_settings_that_do_nothing_are_told(check):
-    config = (
-        '[pool]\nspill_after_s = 1\n[quotas.q]\ntokens_per_min = 5\n[[endpoints]]\nurl = "http://a:1/"\nquota = "q"\n'
-    )
+    config = "pool.spill_after_s = 1\nquotas.q.tokens_per_min = 5\n[[endpoints]]\nurl = 'http://a:1/'\nquota = 'q'"
     spill, quota = _warnings(check(config))
     assert spill.startswith("pool.spill_after_s: all endpoints have one group")
     assert quota.startswith("quotas.q: tokens_per_min without estimate")
@@ -135,12 +126,10 @@ def models():
     ],
 )
 def test_a_pool_without_a_pipeline_is_asked_what_can_be_asked_and_no_more_is_claimed(
-    path, token, answers, said, models, tmp_path
+    path, token, answers, said, models, check
 ):
     headers = "" if token is None else f'headers = {{ Authorization = "Bearer {token}" }}\n'
-    file = tmp_path / "c.toml"
-    file.write_text(f'[[endpoints]]\nurl = "{models}{path}"\n{headers}')
-    checked = check_config(load_config(file), default_registry())
+    checked = check(f'[[endpoints]]\nurl = "{models}{path}"\n{headers}', offline=False)
     (endpoint,) = checked.data["endpoints"]
     assert (endpoint["answers"], endpoint["said"] or endpoint["error"]) == (answers, said)
     assert bool(checked.silent) is (said != "answers" and said != "accepts connections")
@@ -148,18 +137,13 @@ def test_a_pool_without_a_pipeline_is_asked_what_can_be_asked_and_no_more_is_cla
     assert token is None or token not in "\n".join((*checked.lines, *checked.silent))
 
 
-def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models, tmp_path):
-    file = tmp_path / "c.toml"
-    file.write_text(f'[[endpoints]]\nurl = "{models}/v1"\n[[endpoints]]\nurl = "{models}/"\n')
-    checked = check_config(load_config(file), default_registry())
-    assert [each["said"] for each in checked.data["endpoints"]] == [
-        "answers 401: it wants a token, and the config has none for it", "accepts connections",
-    ]  # fmt: skip
-    assert not checked.silent
+def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models, check):
+    checked = check(f'[[endpoints]]\nurl = "{models}/v1"\n[[endpoints]]\nurl = "{models}/"\n', offline=False)
+    said, other = (each["said"] for each in checked.data["endpoints"])
+    assert said == "answers 401: it wants a token, and the config has none for it"
+    assert (other, checked.silent) == ("accepts connections", [])
 
 
-def test_a_scenario_is_no_config_and_gets_one_line(tmp_path):
-    file = tmp_path / "s.toml"
-    file.write_text('name = "x"\nhorizon_s = 9\n[workload]\nkind = "poisson"\n[[endpoints]]\nspeed = 2\n')
-    with pytest.raises(ConfigError, match=r"s\.toml: this is a scenario of the simulator.*balancer simulate reads it"):
-        load_config(file)
+def test_a_scenario_is_no_config_and_gets_one_line(check):
+    with pytest.raises(ConfigError, match=r"c\.toml: this is a scenario of the simulator.*balancer simulate reads it"):
+        check('name = "x"\nhorizon_s = 9\n[workload]\nkind = "poisson"\n[[endpoints]]\nspeed = 2\n')

@@ -7,7 +7,6 @@ from balancer import ConfigError
 from balancer.answers import is_spent, load_of
 from balancer.cluster.protocol.grace import parse_record
 from balancer.observing.page.top import state_of
-from balancer.observing.traces import read_trace
 from balancer.observing.traces.rows import facts_of
 from balancer.transports.request_options import prompt_key, prompt_tokens
 from tests.apis.api import Api, Reply, serving
@@ -24,21 +23,11 @@ _REQUEST = httpx2.Request("POST", "http://a/", content=DEEP)
         lambda: parse_record(DEEP),
         lambda: facts_of(DEEP),
         lambda: prompt_key()(_REQUEST),
+        lambda: prompt_tokens()(_REQUEST),
     ],
 )
 def test_it_says_nothing(read):
     assert not read()
-
-
-def test_its_tokens_are_counted_by_its_length():
-    prompt_tokens()(_REQUEST)
-
-
-def test_a_file_of_it_is_no_trace(tmp_path):
-    file = tmp_path / "trace.jsonl"
-    file.write_text(DEEP + "\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="nested too deep"):
-        read_trace(file)
 
 
 class _Deep(Api):

@@ -1,5 +1,7 @@
 """What a new user writes for an endpoint: it works, or one line says what to write instead."""
 
+from functools import partial
+
 import pytest
 
 from balancer import DuplicateEndpoint, Endpoint, NoEndpoint, Pool, UnknownEndpoint
@@ -25,19 +27,9 @@ def _pool_of(url):
 _OF_ANOTHER_KIND = [("options", [1]), ("host_caps", 3), ("quotas", 3), ("holders", 3), ("observers", 3), ("clock", 3)]
 _WRONG = [
     (Pool, TypeError, ("URL",), [None, 5, [5], [None], [("http://a/", 2)]]),
-    (
-        Pool,
-        TypeError,
-        ("endpoints is {0!r}, a single one; give a list: [{0!r}]",),
-        ["http://a/", Endpoint("http://a/")],
-    ),
+    (Pool, TypeError, ("endpoints is {0!r}, a single one; give a list: [{0!r}]",), ["http://a/", Endpoint("a")]),
     *(
-        (
-            lambda wrong, name=name: Pool(["http://a/"], **{name: wrong}),
-            TypeError,
-            (name + " is {0!r}; it takes a ",),
-            [wrong],
-        )
+        (lambda wrong, name=name: Pool(["a"], **{name: wrong}), TypeError, (name + " is {0!r}; it takes a ",), [wrong])
         for name, wrong in _OF_ANOTHER_KIND
     ),
     (lambda seed: Pool(["http://a/"], seed=seed), ValueError, ("seed is {0!r}",), ["7", True, 1.5]),
@@ -49,24 +41,14 @@ _WRONG = [
         ("{0!r}", "65535"),
         ["65536", "99999999999", "0", "http", "80a", "-1", "{1...4}"],
     ),
-    (
-        Endpoint,
-        ValueError,
-        ("{0!r}", "white space or a control character"),
-        ["http://a b/", "http://a/\n", "http://a/\x00"],
-    ),
+    (Endpoint, ValueError, ("{0!r}", "white space or a control character"), ["http://a b", "http://\n", "http://\0"]),
     (
         _pool_of,
         ValueError,
         ("endpoint url is {0!r}: it has a port and no scheme; write 'http://{0}'",),
         ["10.0.0.1:8080", "localhost:8080", "[::1]:8080", "gpu-1.lan:80/v1"],
     ),
-    (
-        _pool_of,
-        ValueError,
-        ("{0!r}", "expand_range", "config files only"),
-        ["http://h:{1..4}/", "http://10.0.0.{1..4}:8080/", "gpu-{1..4}"],
-    ),
+    (_pool_of, ValueError, ("{0!r}", "expand_range", "config files only"), ["http://h:{1..4}/", "gpu-{1..4}"]),
 ]
 
 
@@ -85,18 +67,13 @@ def test_what_is_none_is_told_in_one_line(call, error, words, wrong):
 
 
 @pytest.mark.parametrize("same", _SAME)
-def test_a_slash_at_the_end_makes_no_second_endpoint(same):
+def test_an_endpoint_is_found_however_its_url_is_written(same):
     pool = Pool([_ONE])
     with pytest.raises(DuplicateEndpoint) as caught:
         pool.add(same)
     assert repr(same) in _line(caught)
     assert repr(_ONE) in _line(caught)
     assert len(pool.stats().endpoints) == 1
-
-
-@pytest.mark.parametrize("same", _SAME)
-def test_an_endpoint_is_found_however_its_url_is_written(same):
-    pool = Pool([_ONE])
     with pytest.raises(NoEndpoint):
         pool.acquire(0, exclude={same})
     pool.update(same, capacity=3)
@@ -124,44 +101,25 @@ def test_urls_of_one_endpoint(one, other):
     assert identity_of(one) == identity_of(other)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("http://h", "https://h"),
-        ("judge0+http://h", "http://h"),
-        ("http://h:443", "http://h"),
-        ("http://h/V1", "http://h/v1"),
-        ("http://h/?a=/", "http://h/?a="),
-        ("http://User@h", "http://user@h"),
-        ("local://a", "local://A"),
-        ("local://a", "local://a/"),
-        ("a", "A"),
-        ("a", "a/"),
-        ("h:80", "h"),
-    ],
-)
-def test_urls_of_two_endpoints(one, other):
-    assert identity_of(one) != identity_of(other)
+def test_urls_of_endpoints_that_differ():
+    urls = "http://h https://h judge0+http://h http://h:443 http://h/V1 http://h/v1 http://h/?a=/ http://h/?a= "
+    urls += "http://User@h http://user@h local://a local://A local://a/ a A a/ h:80 h"
+    assert len({*map(identity_of, urls.split())}) == 18
 
 
 @pytest.mark.parametrize("call", ["drain", "remove", "update"])
 def test_an_endpoint_in_place_of_its_name(call):
     pool = Pool(["http://a/"])
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(TypeError, match=r"its name or its URL[^\n]*$"):
         getattr(pool, call)(Endpoint("http://a/"))
-    assert "its name or its URL" in _line(caught)
     assert len(pool.stats().endpoints) == 1
 
 
 # -- one URL, two keys -----------------------------------------------------------------------------
 
 
-def _two_keys():
-    return Pool([Endpoint("http://a/", name=name) for name in ("one", "two")], strategy="first")
-
-
 def test_two_endpoints_of_one_url_go_by_name_only():
-    pool = _two_keys()
+    pool = Pool([Endpoint("http://a/", name=name) for name in ("one", "two")], strategy="first")
     with pool.lease(timeout=0, exclude={"one"}) as lease:
         assert lease.endpoint.name == "two"
     with pytest.raises(UnknownEndpoint, match="one"):
@@ -237,7 +195,7 @@ def test_numbers_of_numpy_are_numbers():
 @pytest.mark.parametrize("name", ["labels", "exclude"])
 def test_what_is_no_collection_of_strings(name, wrong):
     pool = Pool(["http://a/"])
-    for ask in (pool.acquire, lambda **asked: pool.call(print, **asked)):
+    for ask in (pool.acquire, partial(pool.call, print)):
         with pytest.raises(TypeError, match="each takes a collection of strings") as caught:
             ask(**{name: wrong})
         assert f"{name}={wrong!r}" in _line(caught)
@@ -245,7 +203,6 @@ def test_what_is_no_collection_of_strings(name, wrong):
 
 def test_an_unknown_argument_is_told_by_the_name_of_the_method():
     pool = Pool(["http://a/"])
-    with pytest.raises(TypeError, match=r"^Pool\.acquire\(\) got an unexpected keyword argument 'bogus'"):
-        pool.acquire(bogus=1)
-    with pytest.raises(TypeError, match=r"^Pool\.call\(\) got an unexpected keyword argument 'bogus'"):
-        pool.call(print, bogus=1)
+    for name, ask in (("acquire", pool.acquire), ("call", partial(pool.call, print))):
+        with pytest.raises(TypeError, match=rf"^Pool\.{name}\(\) got an unexpected keyword argument 'bogus'"):
+            ask(bogus=1)

@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import Mock
 
 import pytest
 
 from balancer import scratch
+from balancer.sandbox.local.executor import LocalExecutor
 from balancer.scratch import Scratch, sweep
 
 HOLD = """
@@ -27,13 +30,9 @@ time.sleep(60)
 """
 
 
-@pytest.fixture(autouse=True)
-def anew(monkeypatch):
-    monkeypatch.setattr(scratch, "_swept", set())
-
-
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_swept", set())
     (tmp_path / "place").mkdir()
     return tmp_path / "place"
 
@@ -45,15 +44,10 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def holder(place, photos):
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(place), str(photos)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, Path(process.stdout.readline().strip())
-
-
 def test_what_a_killed_process_left_is_swept_by_the_next_and_the_living_keep_theirs(place, photos):
-    process, left = holder(place, photos)
-    with process:
+    command = [sys.executable, "-c", HOLD, str(place), str(photos)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        left = Path(process.stdout.readline().strip())
         assert sweep(place) == []
         assert (left / "run-1/files/big").exists()
         os.kill(process.pid, signal.SIGKILL)
@@ -118,43 +112,28 @@ def test_the_mark_goes_last_so_that_a_sweeper_that_dies_leaves_the_rest_to_the_n
     (left / "programs").mkdir()
     (left / "stdin").write_text("")
 
-    def broken(folder):
-        raise OSError("killed")
-
     with monkeypatch.context() as patched:
-        patched.setattr(scratch, "remove_tree", broken)
+        patched.setattr(scratch, "remove_tree", Mock(side_effect=OSError("killed")))
         assert sweep(place) == []
     assert (left / ".held").exists()
     assert sweep(place) == [left]
 
 
 def test_a_place_without_locks_is_used_all_the_same(place, monkeypatch):
-    def no_locks(*_):
-        raise OSError("no locks here")
-
-    monkeypatch.setattr("fcntl.flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError("no locks here")))
     with Scratch("balancer-", place) as folder:
         assert folder.path.is_dir()
         assert sweep(place) == []
     assert list(place.iterdir()) == []
 
 
-@pytest.fixture
-def open_place():
+def test_an_executor_sweeps_what_a_killed_one_left(monkeypatch):
     with TemporaryDirectory(prefix="balancer-tests-") as folder:  # pytest's folders are closed to other users
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
-def test_an_executor_sweeps_what_a_killed_one_left(open_place, monkeypatch):
-    from balancer.sandbox.local.executor import LocalExecutor
-
-    monkeypatch.setattr("tempfile.tempdir", str(open_place))
-    left = dead(open_place)
-    executor = LocalExecutor("local://here")
-    try:
-        assert not left.exists()
-        assert len(list(open_place.glob("balancer-*"))) == 1
-    finally:
-        executor.close()
-    assert list(open_place.glob("balancer-*")) == []
+        place = Path(folder)
+        place.chmod(0o755)
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        left = dead(place)
+        with closing(LocalExecutor("local://here")):
+            assert not left.exists()
+            assert len(list(place.glob("balancer-*"))) == 1
+        assert list(place.glob("balancer-*")) == []
