@@ -6,8 +6,8 @@ Plain arithmetic on floats: no randomness, no clock, and only the standard libra
   and the distribution of the wait if it is exponential. A queue is given by its utilisation `rho`, the used share of
   its servers' time, not by its arrival rate: then 1 - rho, by which every formula divides, is exact.
 - A queue with impatient callers.
-- Closed network: a fixed number of customers that visit a few stations for ever. Throughput and who is where, when W
-  workers, each with one request out or in thought, choose an endpoint at random every time. Service is
+- Closed network: a fixed number of customers that visit a few stations for ever. Throughput, sojourn and utilisation
+  when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
   exponential, one server a station, first come first served.
 - Supermarket model: an arrival looks at a few lines at random and joins the shortest. The lengths of lines, and the
   sojourn, for infinitely many servers. A finite pool is slower, the more so the busier it is (100 servers by 1% at a
@@ -19,6 +19,24 @@ Each kind of range of an argument has one check for all formulas. NaN fails ever
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+__all__ = [
+    "ClosedNetwork",
+    "Impatience",
+    "MarkovQueue",
+    "Queue",
+    "Station",
+    "Supermarket",
+    "closed_network",
+    "erlang_b",
+    "mg1",
+    "mm1",
+    "mm1_deadline",
+    "mmc",
+    "supermarket",
+]
+
+_ROUNDING = 1e-9  # tolerance of the sum of 1: probabilities are often written with ten decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,61 +146,154 @@ def mg1(rho: float, service_s: float = 1.0, *, scv: float) -> Queue:
     return Queue(1, rho, service_s, rho * service_s * (1.0 + scv) / (2.0 * (1.0 - rho)))
 
 
-def mm1_deadline(offered: float, patience: float) -> float:
-    """Return the share of the callers of M/M/1+D that leave without service: every one after the same wait.
+@dataclass(frozen=True, slots=True)
+class Impatience:
+    """A queue whose callers leave if they wait too long.
+
+    Attributes:
+        waits: share of the callers that find every server busy.
+        abandons: share of the callers that leave without service.
+    """
+
+    waits: float
+    abandons: float
+
+
+def mm1_deadline(offered: float, patience: float) -> Impatience:
+    """Return M/M/1+D: every caller leaves after the same wait.
 
     Args:
-        offered: arrivals in a mean service time, > 0 and not 1; it may be more.
+        offered: arrivals in a mean service time, > 0; it may be more than 1.
         patience: in mean service times, > 0.
 
     Source: Barrer (1957), Operations Research 5; the density of the work that an arrival finds.
     """
-    at_end = math.exp((offered - 1.0) * patience)
-    below, beyond = offered * (1.0 - at_end) / (1.0 - offered), offered * at_end
-    return beyond / (1.0 + below + beyond)
+    drift = 1.0 - offered
+    at_end = math.exp(-drift * patience)
+    below = offered * (patience if abs(drift) < _ROUNDING else (1.0 - at_end) / drift)
+    beyond = offered * at_end
+    return Impatience((below + beyond) / (1.0 + below + beyond), beyond / (1.0 + below + beyond))
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One station of the network in steady state.
+
+    Attributes:
+        throughput: visits per second that end here.
+        sojourn_s: mean time in seconds of one visit, wait and service.
+        utilisation: share of the time in which the server works, in [0, 1] up to rounding.
+        number: mean number of customers that wait or are served here.
+    """
+
+    throughput: float
+    sojourn_s: float
+    utilisation: float
+    number: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedNetwork:
+    """The network in steady state.
+
+    Attributes:
+        population: W, the number of customers.
+        think_s: mean time in seconds between a visit and the next.
+        throughput: visits per second that end, at all stations together.
+        sojourn_s: mean time in seconds of one visit, over all visits.
+        stations: one result for each station, in the given order.
+    """
+
+    population: int
+    think_s: float
+    throughput: float
+    sojourn_s: float
+    stations: tuple[Station, ...]
 
 
 def closed_network(
-    population: int, service_s: Sequence[float], chances: Sequence[float], think_s: float
-) -> tuple[float, list[float]]:
-    """Return visits per second that end, and how many customers wait or are served at each station, on average.
+    population: int,
+    service_s: Sequence[float],
+    *,
+    probabilities: Sequence[float] | None = None,
+    think_s: float = 0.0,
+) -> ClosedNetwork:
+    """Return the closed network by exact mean value analysis.
 
-    By exact mean value analysis: a customer that arrives at a station finds there the mean state of a network with one
-    customer fewer. So the means for W follow from those for W - 1. Nothing is subtracted and nothing is normalised: no
-    step can cancel, and no constant can overflow, as in Buzen's convolution.
+    A customer that arrives at a station finds there the mean state of a network with one customer fewer. So the means
+    for W follow from those for W - 1. Nothing is subtracted and nothing is normalised: no step can cancel, and no
+    constant can overflow, as in Buzen's convolution.
 
     Args:
         population: W, >= 1.
         service_s: mean service time in seconds of each station, > 0; at least one.
-        chances: of each station at every visit, >= 0, with a sum of 1.
+        probabilities: chance of each station at every visit, >= 0, with a sum of 1; None if all are equal.
         think_s: mean time in seconds between visits, of any distribution, >= 0.
 
-    Source: Reiser and Lavenberg (1980), JACM 27(2).
+    Takes O(population x stations) time. Source: Reiser and Lavenberg (1980), JACM 27(2).
     """
-    numbers, throughput = [0.0] * len(service_s), 0.0
+    chances = _chances(service_s, probabilities)
+    numbers = [0.0] * len(service_s)
+    sojourns, throughput = list(service_s), 0.0
     for customers in range(1, population + 1):
-        visits = [p * s * (1.0 + number) for p, s, number in zip(chances, service_s, numbers, strict=True)]
-        throughput = customers / (think_s + math.fsum(visits))
-        numbers = [throughput * visit for visit in visits]
-    return throughput, numbers
+        sojourns = [s * (1.0 + number) for s, number in zip(service_s, numbers, strict=True)]
+        throughput = customers / (think_s + _mean(chances, sojourns))
+        numbers = [throughput * p * r for p, r in zip(chances, sojourns, strict=True)]
+    stations = tuple(
+        Station(throughput * p, r, throughput * p * s, number)
+        for p, r, s, number in zip(chances, sojourns, service_s, numbers, strict=True)
+    )
+    return ClosedNetwork(population, think_s, throughput, _mean(chances, sojourns), stations)
 
 
-def supermarket(choices: int, rho: float, service_s: float = 1.0) -> float:
-    """Return the mean sojourn in seconds on infinitely many M/M/1 servers, fed by the shortest of `choices` lines.
+def _mean(chances: Sequence[float], values: Sequence[float]) -> float:
+    return math.fsum(p * value for p, value in zip(chances, values, strict=True))
 
-    In service times it is T_d = sum over i >= 1 of rho^((d^i - d)/(d - 1)); summed up to the first term that does not
-    change it: at most some 60 terms, as exponents grow like d^i.
+
+def _chances(service_s: Sequence[float], probabilities: Sequence[float] | None) -> Sequence[float]:
+    return [1.0 / len(service_s)] * len(service_s) if probabilities is None else probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Supermarket:
+    """Infinitely many M/M/1 servers, fed by the shortest of `choices` lines.
+
+    Attributes:
+        choices: d, the lines an arrival looks at, >= 1.
+        rho: utilisation, in [0, 1).
+        service_s: mean service time in seconds.
+        sojourn_s: mean time in seconds from arrival to departure.
+    """
+
+    choices: int
+    rho: float
+    service_s: float
+    sojourn_s: float
+
+
+def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket:
+    """Return the supermarket model with d = `choices`; d = 1 is M/M/1.
+
+    The mean sojourn in service times is T_d = sum over i >= 1 of rho^((d^i - d)/(d - 1)).
 
     Args:
-        choices: d, >= 2.
+        choices: d, >= 1.
         rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0.
 
     Source: Vvedenskaya, Dobrushin and Karpelevich (1996); Mitzenmacher (2001), IEEE TPDS 12(10).
+    """
+    times = 1.0 / (1.0 - rho) if choices == 1 else _sojourn(choices, rho)
+    return Supermarket(choices, rho, service_s, times * service_s)
+
+
+def _sojourn(choices: int, rho: float) -> float:
+    """Return the sum up to the first term that does not change it: at most some 60 terms, as exponents grow like
+    d^i.
     """
     total, exponent, term = 0.0, 0.0, 1.0
     while total + term > total:
         total += term
         exponent = choices * (exponent + 1.0)
         term = rho**exponent  # computed anew each time: a product of products would add up rounding errors
-    return total * service_s
+    return total

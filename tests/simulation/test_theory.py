@@ -11,12 +11,17 @@ more loads and more kinds of service.
 """
 
 import os
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from balancer_simulator import Scenario
+from scipy.stats import ttest_rel
 
-from tests.simulation.analytic import closed_network, mg1, mm1, mmc, supermarket
+from tests.simulation.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
+from tests.simulation.scenarios import spans
 from tests.simulation.theory import RUNS, exponential, hold, poisson, queues, runs, sojourns, sojourns_of_all, waits
 
 pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a quarter of a minute
@@ -49,6 +54,15 @@ def test_utilisation_and_throughput_are_those_of_the_arrivals():
     hold([record.metrics["throughput_per_s"] for record in records], lambda s: 5.6 / s, error=0.01)
 
 
+@pytest.mark.more
+def test_one_server_is_the_textbooks():
+    # The asymptotic variance of the mean wait is rho (2 + 5 rho - 4 rho^2 + rho^3) / (1 - rho)^4 = 336 at 0.7, so
+    # 280 000 customers give a standard error of 0.035, which is 1.5% of 2.33.
+    records = runs(poisson(0.7, 35_000, 200.0, endpoints=[{"url": "server"}]), "fifo")
+    hold(waits(records), lambda s: mm1(0.7 * s, s).wait_s)
+    hold([record.wait.quantile(0.9) for record in records], lambda s: mm1(0.7 * s, s).wait_quantile_s(0.9), bias=0.022)
+
+
 # The mean wait is proportional to E[S^2], whose own standard error is sqrt(E[S^4] / E[S^2]^2 - 1) / sqrt(n): for the
 # lognormal E[S^4] / E[S^2]^2 = (1 + cv^2)^4. With a cv of 1.5 it is 112, so that 400 000 customers give 1.7%; with a cv
 # of 2 it is 625, so that 800 000 give 2.8%, whatever the queue adds.
@@ -72,7 +86,11 @@ def test_one_server_with_any_service_is_pollaczeks(work, scv, rho, requests, err
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "work",
-    [{"kind": "deterministic", "mean_s": 1.0}, exponential(), {"kind": "lognormal", "mean_s": 1.0, "cv": 2.0}],
+    [
+        {"kind": "deterministic", "mean_s": 1.0},
+        exponential(),
+        {"kind": "lognormal", "mean_s": 1.0, "cv": 2.0},
+    ],
     ids=lambda work: str(work["kind"]),
 )
 def test_a_shared_core_does_not_care_how_work_is_distributed(work):
@@ -93,10 +111,19 @@ _FINITE = {
 
 # Seconds of warm-up and of counting. The mean-field equations say how far the queues still are from where they settle:
 # on average over the time that counts, 0.4% or less (it takes longest at 0.95: 0.4% from 100 s on).
-_LOADS = [(100, 0.5, 15, 100, RUNS), (100, 0.9, 70, 220, RUNS), (500, 0.7, 25, 40, RUNS)]
+_LOADS = [
+    (100, 0.5, 15, 100, RUNS),
+    (100, 0.9, 70, 220, RUNS),
+    (500, 0.7, 25, 40, RUNS),
+]
 if _IN_FULL:
-    _LOADS += [(100, 0.7, 25, 150, RUNS), (100, 0.95, 120, 320, RUNS)]
-    _LOADS += [(500, 0.5, 15, 25, RUNS), (500, 0.9, 60, 40, 6), (500, 0.95, 100, 65, 6)]
+    _LOADS += [
+        (100, 0.7, 25, 150, RUNS),
+        (100, 0.95, 120, 320, RUNS),
+        (500, 0.5, 15, 25, RUNS),
+        (500, 0.9, 60, 40, 6),
+        (500, 0.95, 100, 65, 6),
+    ]
 
 
 @pytest.mark.more
@@ -109,9 +136,25 @@ def test_two_choices_are_the_supermarket_model(servers, rho, warmup_s, counted_s
     records = runs(poisson(rho * servers, requests, warmup_s, endpoints=queues(servers)), "p2c", count)
 
     def theory(s: float) -> float:
-        return supermarket(2, rho * s, s) * (1 + _FINITE[servers][rho])
+        return supermarket(2, rho * s, s).sojourn_s * (1 + _FINITE[servers][rho])
 
     hold(sojourns_of_all(records), theory, error=error, bias=0.004)
+
+
+@pytest.mark.more
+def test_more_knowledge_is_less_waiting():
+    """One line for all <= the shortest line <= the shorter of two lines <= any line, on the same random numbers."""
+    servers, rho = 10, 0.7
+    rate, requests = rho * servers, 12_000
+    lines = poisson(rate, requests, 100.0, endpoints=queues(servers))
+    one_line = poisson(rate, requests, 100.0, endpoints=[{"url": f"http://server-{{1..{servers}}}/"}])
+    found = [sojourns(runs(one_line, "fifo"))]
+    found += [sojourns(runs(lines, policy)) for policy in ("least_in_flight", "p2c", "random")]
+    for better, worse in pairwise(found):
+        assert ttest_rel(worse, better, alternative="greater").pvalue < 0.0005
+    hold(found[0], lambda s: mmc(servers, rho * s, s).sojourn_s, bias=0.001)
+    # By chance each server gets a Poisson stream of its own: M/M/1, as many times as there are servers.
+    hold(found[-1], lambda s: mm1(rho * s, s).sojourn_s, bias=0.002)
 
 
 def test_a_random_choice_by_weight_splits_the_stream():
@@ -131,6 +174,15 @@ def test_a_random_choice_by_weight_splits_the_stream():
 # -- a closed network -------------------------------------------------------------------------------
 
 
+def busy_part(spans: Sequence[Any], from_s: float, to_s: float) -> float:
+    """Return the part of the time in which at least one of `spans` was under way."""
+    total, covered_s = 0.0, from_s
+    for span in sorted(spans, key=lambda span: span.started_s):
+        total += max(0.0, min(span.ended_s, to_s) - max(span.started_s, covered_s))
+        covered_s = max(covered_s, min(span.ended_s, to_s))
+    return total / (to_s - from_s)
+
+
 @pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("think_s", [0.0, 2.0])
@@ -141,23 +193,38 @@ def test_workers_that_choose_at_random_are_a_closed_network(think_s):
         for n, (chance, speed) in enumerate(zip(chances, speeds, strict=True))
     ]
     think = exponential(think_s) if think_s else {"kind": "deterministic", "mean_s": 0.0}
-    workload = {"kind": "closed", "workers": workers, "think": think}
-    times = {"warmup_s": 50.0, "horizon_s": 9_050.0 if think_s else 6_050.0}
-    values = {"workload": workload, "work": exponential(), "endpoints": models, "health": None, **times}
-    records = runs(Scenario.model_validate(values), "random")
+    scenario = Scenario.model_validate(
+        {
+            "workload": {"kind": "closed", "workers": workers, "think": think},
+            "work": exponential(),
+            "endpoints": models,
+            "warmup_s": 50.0,
+            "horizon_s": 9_050.0 if think_s else 6_050.0,
+            "health": None,
+        }
+    )
+    records = runs(scenario, "random")
 
-    def network(*factors: float) -> tuple[float, list[float]]:
+    def network(*factors: float) -> ClosedNetwork:
         service_s = [factor / speed for factor, speed in zip(factors, speeds, strict=True)]
-        return closed_network(workers, service_s, chances, think_s)
+        return closed_network(workers, service_s, probabilities=chances, think_s=think_s)
 
-    hold([r.metrics["throughput_per_s"] for r in records], lambda s: network(s, s, s)[0], error=0.005, off=0.1)
+    hold([r.metrics["throughput_per_s"] for r in records], lambda s: network(s, s, s).throughput, error=0.005, off=0.1)
     for number in range(len(models)):
 
-        def found(s: float, number: int = number) -> float:
+        def alone(s: float, number: int = number) -> list[float]:
             """One station is off: if all were, the network without thought would only be slower, and as busy."""
-            return network(*(s if other == number else 1.0 for other in range(len(models))))[1][number]
+            return [s if other == number else 1.0 for other in range(len(models))]
 
-        hold([record.by_endpoint[number].busy_s / record.measured_s for record in records], found)
+        parts, numbers = [], []
+        for record in records:
+            by_url = defaultdict(list)
+            for span in spans(record):
+                by_url[span.url].append(span)
+            parts.append(busy_part(by_url[f"server-{number}"], scenario.warmup_s, scenario.horizon_s))
+            numbers.append(record.by_endpoint[number].busy_s / record.measured_s)
+        hold(parts, lambda s: network(*alone(s)).stations[number].utilisation)  # noqa: B023
+        hold(numbers, lambda s: network(*alone(s)).stations[number].number)  # noqa: B023
 
 
 # -- what comes, and what breaks --------------------------------------------------------------------
