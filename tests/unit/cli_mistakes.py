@@ -17,6 +17,10 @@ MISTAKES = {
         "c.toml: pool: unknown strategy 'least_inflight'; did you mean 'least_in_flight'? "
         f"(there are: {', '.join(NAMES)})",
     ),
+    "option out of range": (
+        '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = -1.0 }\n' + GOOD,
+        "c.toml: pool: strategy 'weighted_health', option decay_s: found -1.0: ",
+    ),
     "text for a number": (
         ENDPOINT + 'capacity = "2"\n' + PIPELINE,
         "c.toml: endpoints[0].capacity: found '2': it must be a whole number >= 1; leave out the quotes",

@@ -37,7 +37,10 @@ def serve(registry, *, dead=(), failing=(), asked=None):
             if self.url in dead:
                 raise EndpointError("connection refused", endpoint=self.url)
 
-    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), lambda url, _: Pinged(url), ""), "tests")
+    def make(url, options):
+        return Pinged(url)
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), make, "in memory"), "tests")
 
 
 # -- check: whether the endpoints answer ---------------------------------------------------------------
@@ -101,19 +104,24 @@ url = "ftp://a/"
 [[endpoints]]
 url = "fake://1/"
 [pipeline]
-problems = "problems"
+problems = "{problems}"
 generators = ["mutat", "dat"]
 """
+SIGNS_OF_NAMES = (
+    "unknown strategy 'fifoo'",
+    "unknown endpoint scheme 'ftp'",
+    "unknown generator 'mutat'",
+    "unknown generator 'dat'",
+)
 
 
 def test_every_wrong_name_of_a_file_is_told_in_one_go(balancer, registry):
     package("two", **{"problem.yaml": "name: [\n"})
     package("three", **{"data/sample/1.in": None, "data/sample/1.ans": None})
     serve(registry)
-    said = balancer("check", "c.toml", "--offline", config=WRONG_NAMES)
+    said = balancer("check", "c.toml", "--offline", config=WRONG_NAMES.format(problems="problems"))
     assert said.code == 2
-    signs = [f"unknown {what}" for what in ("strategy 'fifoo'", "endpoint scheme 'ftp'", "generator 'mutat'")]
-    signs += ["unknown generator 'dat'", "problems/two/problem.yaml", "problems/three/data"]
+    signs = (*SIGNS_OF_NAMES, "problems/two/problem.yaml", "problems/three/data")
     assert [sign for sign in signs if not any(sign in line for line in said.lines)] == []
 
 
@@ -140,7 +148,10 @@ url = "http://{1..2}/"
         (("strategies",), {"strategies", "broken"}),
         (("report", "before"), {"complete", "rounds", "rows_left_out", "report"}),
         (("diff", "before", "after"), {"same", "changed", "verdicts", "counts"}),
-        (("simulate", "s.toml", "--jobs", "1"), {"scenario", "ranking", "policies", "differences_to_best", "report"}),
+        (
+            ("simulate", "s.toml", "--jobs", "1", "--out", "out"),
+            {"scenario", "ranking", "policies", "differences_to_best", "report"},
+        ),
     ],
 )
 def test_json_is_one_document_and_nothing_else(balancer, args, keys):
@@ -161,6 +172,7 @@ def test_json_is_one_document_and_nothing_else(balancer, args, keys):
         (("check", "missing.toml"), 2, "missing.toml: cannot be read"),
         (("check", "c.toml", "--strategy", "fifoo"), 2, "unknown strategy 'fifoo'"),
         (("run", "c.toml", "--strategy", "fifoo"), 2, "unknown strategy 'fifoo'"),
+        (("simulate", "missing.toml"), 2, "missing.toml: cannot be read"),
         (("simulate", "s.toml", "--by", "nothing"), 2, "unknown figure 'nothing'"),
         (("simulate", "s.toml", "--frsh"), 2, "--frsh"),
         (("strategies", "more"), 2, "unexpected extra argument"),
@@ -220,8 +232,11 @@ def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path):
     live = live.replace("output = 0.0", "output = 1.0")
     live = re.sub(r'^kind = "fixed"', 'kind = "aimd"', live, flags=re.MULTILINE)
     live = re.sub("^connect = .*$", "", live, flags=re.MULTILINE)  # with it the endpoints are elsewhere
-    live = live.replace("[quotas.NAME]", "[quotas.text]").replace('"*" = 4', '"text" = 4')
-    live = live.replace('name = "text"', 'name = "sandbox-{1..2}"')
+    live = (
+        live.replace("[quotas.NAME]", "[quotas.text]")
+        .replace('"*" = 4', '"text" = 4')
+        .replace('name = "text"', 'name = "sandbox-{1..2}"')
+    )
     (tmp_path / "all.toml").write_text(live)
     config = load_config(tmp_path / "all.toml", environ={})
     assert config.pipeline is not None

@@ -114,24 +114,41 @@ _BROKEN = [
     ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
     ("def f(:\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
     ("raise SystemExit(3)", "SystemExit: 3"),
+    ("1 / 0", "ZeroDivisionError: division by zero"),
     ("raise ValueError('two\\nlines')", "ValueError: two lines"),
     ("x = 1", "ValueError: it implements no hook; mark its functions with @hookimpl"),
-    (_HOOK + "def balancer_stratgies(): return []", "PluginValidationError: unknown hook 'balancer_stratgies' in pl"),
+    (
+        _HOOK + "def balancer_strategys(): return []",
+        "PluginValidationError: unknown hook 'balancer_strategys' in plugin",
+    ),
     (_HOOK + "def balancer_strategies(pool): return []", "PluginValidationError: Plugin 'broken' for hook"),
     (_HOOK + "def balancer_strategies(): raise SystemExit", "SystemExit:"),
-    (_HOOK + "def balancer_strategies():\n    yield int\n    1 / 0", "TypeError: it offers <class 'int'> under the"),
+    (
+        _HOOK + "def balancer_strategies():\n    yield int\n    1 / 0",
+        "TypeError: it offers <class 'int'> under the name",
+    ),
     (_HOOK + "def balancer_strategies(): return 'fifo'", "TypeError: it offers 'f' as a strategy"),
     (offering("[Good, Good]"), "ValueError: it offers 'good' twice"),
-    (offering("[type('A', (Good,), {'name': 'fifo'})]"), "ValueError: it offers 'fifo', which plugin 'balancer_str"),
+    (
+        offering("[type('A', (Good,), {'name': 'fifo'})]"),
+        "ValueError: it offers 'fifo', which plugin 'balancer_strategies.fifo'",
+    ),
     (offering("[type('A', (Good,), {'name': ''})]"), "TypeError: it offers <class 'abc.A'> under the name '';"),
     (offering("[type('A', (Good,), {'pick': None})]"), "TypeError: its strategy 'good' lacks pick"),
-    (offering("[type('A', (Strategy,), {'name': 'a'})]"), "TypeError: its strategy 'a' lacks __init__, change, fi"),
     (
-        offering("[type('A', (Good,), {'Options': None})]"),
-        "TypeError: its strategy 'good' has the Options None;",
+        offering("[type('A', (Strategy,), {'name': 'a'})]"),
+        "TypeError: its strategy 'a' lacks __init__, change, finish, join",
+    ),
+    (offering("[type('A', (Good,), {'Options': None})]"), "TypeError: its strategy 'good' has the Options None;"),
+    (
+        offering("[Good]").replace("class Good(Strategy)", "class Good").replace("class Options", "class Optionz"),
+        "TypeError: its strategy 'good' has the Options None; that must be a pydantic model",
     ),
     (_HOOK + "def balancer_generators(): return [object()]", "TypeError: it offers <object object at"),
-    (_HOOK + "def balancer_generators(): return [type('G', (), {'name': 'g'})()]", "TypeError: its generator 'g' is "),
+    (
+        _HOOK + "def balancer_generators(): return [type('G', (), {'name': 'g'})()]",
+        "TypeError: its generator 'g' is <broken.G object",
+    ),
     (_HOOK + "def balancer_executors(): return ['http']", "TypeError: it offers 'http' as an executor"),
     (
         _HOOK + "def balancer_executors(): return [ExecutorPlugin('ssh', print, '')]",
@@ -213,12 +230,19 @@ def test_a_command_that_fails_to_be_added_sets_its_plugin_aside(modules):
             "(known: decay_s, floor, slow_start_s, speed)",
         ),
         ("weighted_health", {"decay_s": 0}, "strategy 'weighted_health', option decay_s: found 0: it must be > 0"),
+        ("weighted_health", {"floor": 1.5}, "strategy 'weighted_health', option floor: found 1.5: it must be <= 1"),
     ],
 )
 def test_a_wrong_option_is_one_line(name, options, line):
     with pytest.raises(ConfigError) as caught:
         default_registry().strategy(name, options, random.Random(0))
     assert caught.value.problems == (line,)
+
+
+def test_a_text_among_options_may_come_from_the_environment_and_is_not_shown():
+    with pytest.raises(ConfigError) as caught:
+        default_registry().strategy_options("weighted_health", {"decay_s": "s3cr3t"})
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_every_strategy_and_option_says_what_it_is():
