@@ -76,18 +76,28 @@ def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text):
     assert config.pipeline.problems == text
 
 
+# -- health, limits, retries -------------------------------------------------------------------------
+
+
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
-_HEALTH = ", ".join(sorted(keys_of(HealthSection)))
+_POOL = (
+    "acquire_timeout_s, ca, connect, fairness, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, "
+    "token_file, ttl_s"
+)
+_HEALTH = keys_of(HealthSection)
 _DIFFER = "URLs must differ, or each must have a name"
-_KEYS = "discovery, endpoints, health, holders, host_caps, limits, llm, pipeline, pool, proxy, quotas, retries, trace"
-_E = "[[endpoints]]\nurl = "
-_H = f'{_E}"http://h/"\n'
-_ONE = _H + "quota = 'x'\n[quotas.x]\n"
+_KEYS = (
+    "discovery, endpoints, health, holders, host_caps, limits, llm, pipeline, pool, proxy, quotas, retries, "
+    "trace, verify"
+)
+_H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG = [
-    ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS}, verify)"),
+    ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),
     ("pool = 1", "pool: found 1: it must be a table"),
+    ('[pool]\nstategy = ""', f"pool.stategy: unknown key; did you mean 'strategy'? (known: {_POOL})"),
     ("[pool]\nstrategy = 5", "pool.strategy: found 5: it must be a text in quotes"),
+    ('[pool]\noptions = ["a"]', "pool.options: found a list: it must be a table"),
     ("[pool]\nacquire_timeout_s = 0", "pool.acquire_timeout_s: found 0: it must be > 0"),
     ('[pool]\nacquire_timeout_s = "5"', "pool.acquire_timeout_s: found '5': it must be a number; leave out the quotes"),
     ('[pool]\nseed = "x"', "pool.seed: found 'x': it must be a whole number; leave out the quotes"),
@@ -102,33 +112,38 @@ _WRONG = [
         "digits and hyphens",
     ),
     ("[[endpoints]]", "endpoints[0].url: is missing"),
-    (_E + '"a:80"', "endpoints[0].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
+    ('[[endpoints]]\nurl = "a:80"', "endpoints[0].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
     (
-        _E + '"http:///"',
+        '[[endpoints]]\nurl = "http:///"',
         'endpoints[0].url: found \'http:///\': it must look like "http://host:port/" or "local://name"',
     ),
     (
-        _E + '"http://me:pw@h/{x}"',
+        '[[endpoints]]\nurl = "http://me:pw@h/{x}"',
         'endpoints[0].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
     ),
     (
-        f'{_H}{_E}"HTTP://h:80"',
+        '[[endpoints]]\nurl = "http://h/"\n[[endpoints]]\nurl = "HTTP://h:80"',
         "endpoints[1].url: 'HTTP://h:80' is in endpoints[0] already (url = \"http://h/\"); " + _DIFFER,
     ),
     (
-        f"{_H}name = 'x'\n{_E}'http://b/'\nname = 'x'",
+        '[[endpoints]]\nurl = "http://a/"\nname = "x"\n[[endpoints]]\nurl = "http://b/"\nname = "x"',
         "endpoints[1].name: 'x' is in endpoints[0] already (name = \"x\"); names must differ",
     ),
     (
-        _E + '"http://h{1..3}/"\nname = "x"',
+        '[[endpoints]]\nurl = "http://h{1..3}/"\nname = "x"',
         "endpoints[0]: name: the url stands for 3 endpoints and the name for 1; names must differ, so give the "
         'name a range of 3, such as name = "a-{1..3}", or leave the name out',
     ),
     (_H + 'name = ""', "endpoints[0].name: found '': string should have at least 1 character"),
     (
-        _E + '"http://h:{65535..65536}/"',
+        '[[endpoints]]\nurl = "http://h:{65535..65536}/"',
         "endpoints[0].url: found 'http://h:{65535..65536}/': its port is '65536'; a port is a whole number from 1 to "
         "65535",
+    ),
+    (
+        _H + 'labels = "isolated"',
+        "endpoints[0].labels: found 'isolated': it must be a list, such as ['a', 'b']; "
+        "a list of tables is written [[name]]",
     ),
     (
         _H + 'isolation = "docker"',
@@ -136,14 +151,26 @@ _WRONG = [
     ),
     (_H + "headers = {A = 5}", "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes"),
     (
-        f'{_E}"http://h{{1..3}}/"\n{_E}"http://h2/"',
+        '[[endpoints]]\nurl = "http://h{1..3}/"\n[[endpoints]]\nurl = "http://h2/"',
         "endpoints[1].url: 'http://h2/' is in endpoints[0] already (url = \"http://h{1..3}/\"); " + _DIFFER,
     ),
-    (_E + "'http://${UNSET}/'", "endpoints[0].url: ${UNSET} is not set; export UNSET, or write the value here"),
+    (
+        '[[endpoints]]\nurl = "http://${UNSET}/"',
+        "endpoints[0].url: ${UNSET} is not set; export UNSET, or write the value here",
+    ),
+    ("health = false", "health: found False: it must be a table"),
     ('[health]\nenabled = "no"', "health.enabled: found 'no': it must be true or false; leave out the quotes"),
-    ("[health]\ncooldown = 1", f"health.cooldown: unknown key; did you mean 'cooldown_s'? (known: {_HEALTH})"),
+    (
+        "[health]\ncooldown = 1",
+        "health.cooldown: unknown key; did you mean 'cooldown_s'? (known: " + ", ".join(sorted(_HEALTH)) + ")",
+    ),
     ("[health]\nenabled = false\nping = 1", "health.ping: found 1: it must be 'off', 'ping' or 'program'"),
+    (
+        "[health]\nmax_ejected_share = 1.5",
+        "health.max_ejected_share: found 1.5: it must be a finite number >= 0 and <= 1",
+    ),
     ("[health]\nmax_cooldown_s = 0.5", "health: max_cooldown_s: 0.5 is less than cooldown_s, 1; raise it"),
+    ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': it must be 'fixed' or 'aimd'"),
     (
         "[limits]\ninitial = 1",
         'limits: initial without kind = "aimd": fixed limits are the capacities; set it, or leave it out',
@@ -157,15 +184,25 @@ _WRONG = [
         _H + "[quotas.key]\nrequests_per_min = 1",
         "quotas.key: no endpoint has quota = 'key'; set it there, or remove this quota",
     ),
-    (_ONE + "estimate = 1", "quotas.x: a quota needs requests_per_min or tokens_per_min, or both"),
+    (
+        _H + "quota = 'x'\n[quotas.x]\nrequest_per_min = 1",
+        "quotas.x.request_per_min: unknown key; did you mean 'requests_per_min'? "
+        "(known: estimate, requests_per_min, tokens_per_min)",
+    ),
+    (
+        _H + "quota = 'x'\n[quotas.x]\nestimate = 1",
+        "quotas.x: a quota needs requests_per_min or tokens_per_min, or both",
+    ),
     (_H + '[host_caps]\n"*" = 0', "host_caps.*: found 0: it must be >= 1"),
     (
-        _E + '"http://10.0.0.{1..2}:80/"\n[host_caps]\n"10.0.0.3" = 4',
+        '[[endpoints]]\nurl = "http://10.0.0.{1..2}:80/"\n[host_caps]\n"10.0.0.3" = 4',
         "host_caps.10.0.0.3: no endpoint is on this host; did you mean '10.0.0.2'? (hosts: 10.0.0.1, 10.0.0.2)",
     ),
     (
-        _E + '"http://h{10..29}/"\n[host_caps]\nz = 4',
-        "host_caps.z: no endpoint is on this host (hosts: h10, h11, h12, h13, h14, h15, h16, h17 and 12 more)",
+        '[[endpoints]]\nurl = "http://10.0.0.{10..29}/"\n[host_caps]\nhere = 4',
+        "host_caps.here: no endpoint is on this host (hosts: "
+        + ", ".join(f"10.0.0.{n}" for n in range(10, 18))
+        + " and 12 more)",
     ),
     ('[pipeline]\nproblems = "p"\nattempts = 101', "pipeline.attempts: found 101: it must be <= 100"),
     ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: it must be a finite number >= 0 and <= 10"),
@@ -215,8 +252,9 @@ _shapes = st.sampled_from(
 _keys = st.sampled_from(
     [
         *("pool", "endpoints", "pipeline", "strategy", "options", "acquire_timeout_s", "max_waiters", "seed"),
-        *("health", "host_caps", "limits", "retries", "kind", "ping", "h", "anything"),
+        *("health", "host_caps", "limits", "retries", "kind", "ping"),
         *("url", "capacity", "weight", "labels", "host", "headers", "isolation", "problems", "results", "attempts"),
+        "anything",
     ]
 )
 _values = st.recursive(
@@ -224,15 +262,15 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
     max_leaves=8,
 )
-_table = st.dictionaries(_keys, _values, max_size=4) | _values
 _endpoints = st.lists(st.fixed_dictionaries({"url": _shapes | _values}) | st.dictionaries(_keys, _values, max_size=4))
 _tables = st.fixed_dictionaries(
     {},
     optional={
-        **dict.fromkeys(
-            ("pool", "pipeline", "health", "host_caps"), st.dictionaries(_keys, _values, max_size=4) | _values
-        ),
+        "pool": st.dictionaries(_keys, _values, max_size=4) | _values,
         "endpoints": _endpoints | _values,
+        "pipeline": st.dictionaries(_keys, _values, max_size=4) | _values,
+        "health": st.dictionaries(_keys, _values, max_size=4) | _values,
+        "host_caps": st.dictionaries(st.just("h") | _keys, _values, max_size=4) | _values,
         "anything": _values,
     },
 )
@@ -254,10 +292,10 @@ def test_a_value_from_the_environment_is_shown_in_no_error_and_no_repr(raw, set_
 @pytest.mark.parametrize(
     "text",
     [
-        _E + '"${S}"',
-        _E + '"http://${S}{1..x}/"',
-        f'{_E}"http://${{S}}/"\n{_E}"http://${{S}}/"',
-        f'{_E}"http://${{S}}/"\n{_E}"http://s3cr3t-Zq9/"',
+        '[[endpoints]]\nurl = "${S}"',
+        '[[endpoints]]\nurl = "http://${S}{1..x}/"',
+        '[[endpoints]]\nurl = "http://${S}/"\n[[endpoints]]\nurl = "http://${S}/"',
+        '[[endpoints]]\nurl = "http://${S}/"\n[[endpoints]]\nurl = "http://s3cr3t-Zq9/"',
         f'{_H}labels = {{a = "${{S}}"}}',
         f'{_H}labels = [["${{S}}"]]',
         f'{_H}isolation = "${{S}}"',
@@ -272,14 +310,22 @@ def test_an_error_about_a_value_from_the_environment_does_not_show_it(text):
 
 def test_a_range_in_a_url_asks_for_one_in_the_name():
     config = parsed('[[endpoints]]\nurl = "http://10.0.0.{1..2}:{80..81}/"\nname = "gpu-{1..4}"')
-    named = {each.name: each.url for each in config.pool_endpoints}
-    assert list(named) == ["gpu-1", "gpu-2", "gpu-3", "gpu-4"]
-    assert named["gpu-3"] == "http://10.0.0.2:80/"
+    assert [(each.url, each.name) for each in config.pool_endpoints] == [
+        ("http://10.0.0.1:80/", "gpu-1"),
+        ("http://10.0.0.1:81/", "gpu-2"),
+        ("http://10.0.0.2:80/", "gpu-3"),
+        ("http://10.0.0.2:81/", "gpu-4"),
+    ]
 
 
 def test_what_came_from_the_environment_is_redacted_for_those_who_print():
-    text = _E + '"http://${HOST}:{1..2}/"\nlabels = ["${S}"]\nheaders = {A = "Bearer ${T}"}'
-    config = parsed(text, HOST="10.0.0.{1..2}", S="ab", T=_SECRET, OTHER="other")
+    config = parsed(
+        '[[endpoints]]\nurl = "http://${HOST}:{1..2}/"\nlabels = ["${S}"]\nheaders = {A = "Bearer ${T}"}',
+        HOST="10.0.0.{1..2}",
+        S="ab",
+        T=_SECRET,
+        OTHER="other",
+    )
     assert config.pool_endpoints[2].url == "http://10.0.0.2:1/"
     assert config.redact("http://10.0.0.2:1/ is down, other") == "http://${HOST}:1/ is down, other"
     assert config.redact(f"sent {_SECRET!r} or {_SECRET.upper()}") == "sent '${T}' or ${T}"
@@ -289,8 +335,11 @@ def test_what_came_from_the_environment_is_redacted_for_those_who_print():
 
 
 def test_located_errors_are_redacted_but_the_file_is_named_as_it_is():
-    environ = {"S": _SECRET, "UNUSED": "unknown"}
-    config = parse_config({"pool": {"strategy": "${S}"}}, file=f"{_SECRET}.toml", environ=environ)
+    config = parse_config(
+        {"pool": {"strategy": "${S}"}}, file=f"{_SECRET}.toml", environ={"S": _SECRET, "UNUSED": "unknown"}
+    )
     located = config.located(f"endpoint {_SECRET}", ConfigError([f"unknown {_SECRET!r}", "two"]))
-    place = f"{_SECRET}.toml: endpoint ${{S}}: "
-    assert located.problems == (f"{place}unknown '${{S}}'", f"{place}two")
+    assert located.problems == (
+        f"{_SECRET}.toml: endpoint ${{S}}: unknown '${{S}}'",
+        f"{_SECRET}.toml: endpoint ${{S}}: two",
+    )

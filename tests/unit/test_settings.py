@@ -6,12 +6,17 @@ import re
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from balancer import HealthSettings, LimitSettings, QuotaSettings
+from balancer import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import HealthSection
 
 
 @pytest.mark.parametrize(
     ("make", "line"),
     [
+        (
+            lambda: QuotaSettings(requests_per_min=0),
+            "QuotaSettings: requests_per_min: found 0: it must be a whole number >= 1",
+        ),
         (
             lambda: QuotaSettings(request_per_min=3),
             "QuotaSettings: request_per_min: unknown key; did you mean 'requests_per_min'? (known: estimate, "
@@ -19,7 +24,18 @@ from balancer import HealthSettings, LimitSettings, QuotaSettings
         ),
         (lambda: QuotaSettings(), "QuotaSettings: a quota needs requests_per_min or tokens_per_min, or both"),
         (lambda: HealthSettings(cooldown_s=-1), "HealthSettings: cooldown_s: found -1: it must be a finite number > 0"),
-        (lambda: LimitSettings(initial=0), "LimitSettings: initial: found 0: it must be a whole number >= 1"),
+        (
+            lambda: LimitSettings(initial=0, kind="aimd"),
+            "LimitSettings: initial: found 0: it must be a whole number >= 1",
+        ),
+        (
+            lambda: RetrySettings(base_s=-1),
+            "RetrySettings: base_s: found -1: it must be a finite number >= 0 and <= 3600",
+        ),
+        (
+            lambda: HealthSection(ping="of"),
+            "HealthSection: ping: found 'of': it must be 'off', 'ping' or 'program'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_allowed(make, line):
