@@ -75,7 +75,7 @@ stress: $(READY) $(SYSTEM)    ## the long randomised runs in full, then everythi
 		tests/integration/pipeline/test_disturbed_loop.py \
 		tests/simulation/test_theory.py \
 		tests/properties/test_conformance.py::test_a_registered_strategy_keeps_the_contract \
-		tests/unit/pipeline/test_generators_mutate.py::test_inputs_stay_within_their_room
+		tests/unit/pipeline/test_generators_mutate.py::test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget
 	$(BIN)/python -m tests.stress.soak $(SOAK)
 
 mutants: $(READY)             ## each mistake of tests/mutants, and whether its test finds it; MUTANTS="--short", or names

@@ -44,6 +44,13 @@ def test_every_word_is_explained_and_no_file():
     assert len(words.split()) <= 14
 
 
+def test_the_tests_that_it_names_are_there():
+    named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert named
+    for file, test in named:
+        assert (f"def {test}(" if test else "") in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
 @pytest.mark.xdist_group("one")
 def test_a_group_of_tests_stays_in_one_process(request):
     """What a module finds out once takes minutes; a pytest that xdist does not know ignores groups in silence."""

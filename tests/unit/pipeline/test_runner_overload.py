@@ -22,7 +22,7 @@ HONEST = Execution(Status.TIME_LIMIT, b"4", time_s=1.02)
 MEASURED = replace(HONEST, cpu_measured=True)
 GIVEN_UP = Execution(Status.COMPILE_ERROR, message="the compiler was stopped after 100 s", doubtful=True)
 TOO_LONG = Execution(Status.COMPILE_ERROR, message="the compiler took too long: 30.1 s of CPU time")
-
+FAT = Execution(Status.MEMORY_LIMIT, exit_code=-9)
 OWN = replace(LATE, cpu_measured=True)
 KILLED = Execution(Status.FINISHED, exit_code=-9, message="killed", doubtful=True)
 
@@ -38,6 +38,7 @@ PAIRS: dict[str, tuple[Execution, Execution | None, Execution, list[str], tuple[
     "given up twice": (GIVEN_UP, GIVEN_UP, GIVEN_UP, ["overload"] * 2, (Suspicion.DOUBTFUL, Recheck.CONFIRMED)),
     "then too long": (GIVEN_UP, TOO_LONG, TOO_LONG, ["overload", "success"], (Suspicion.DOUBTFUL, Recheck.CLEARED)),
     "too long": (TOO_LONG, None, TOO_LONG, ["success"], None),
+    "fat": (FAT, None, FAT, ["success"], None),
     "late by its own CPU time": (OWN, None, OWN, ["success"], None),
     # A program that kills the script that runs it, everywhere, takes no endpoint out of service.
     "killed twice": (KILLED, KILLED, KILLED, ["ignored", "ignored"], (Suspicion.DOUBTFUL, Recheck.CONFIRMED)),
