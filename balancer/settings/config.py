@@ -151,15 +151,17 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
         raise ConfigError(f"{file}: {_SCENARIO}")
     environment = _Environment(environ)
     filled = environment.fill(raw, ())
-    problems = environment.problems
+    secret = environment.filled
     try:
         config = Config.model_validate(filled)
     except ValidationError as error:
-        secret = environment.filled
-        problems += problems_of(error, Config, secret=lambda place, _: "headers" in place or _touches(place, secret))
+        found = problems_of(error, Config, secret=lambda place, _: "headers" in place or _touches(place, secret))
     else:
-        problems += _duplicates(config, environment.filled) + _of_tenants(config, problems) + _without_effect(config)
-        problems += _unknown_hosts(config, environment.filled) + _unknown_quotas(config, environment.filled)
+        found = _duplicates(config, secret) + _without_effect(config)
+        found += [f"proxy.{line}" for line in tenant_mistakes(config.proxy.tenants)]
+        found += _unknown_hosts(config, secret) + _unknown_quotas(config, secret)
+    unset = {line.partition(": ")[0] for line in environment.problems}  # what stands in their place is no mistake
+    problems = environment.problems + [line for line in found if line.partition(": ")[0] not in unset]
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
@@ -221,13 +223,6 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
         for host in config.host_caps
         if host not in hosts and host != _ANY_HOST
     ]
-
-
-def _of_tenants(config: Config, told: Iterable[str]) -> list[str]:
-    """Return a line for each mistake about tenants whose key is not told of already."""
-    keys = {line.partition(": ")[0] for line in told}
-    found = (f"proxy.{line}" for line in tenant_mistakes(config.proxy.tenants))
-    return [line for line in found if line.partition(": ")[0] not in keys]
 
 
 def _unknown_quotas(config: Config, secret: set[Place]) -> list[str]:

@@ -158,6 +158,8 @@ _WRONG = [
         '[[endpoints]]\nurl = "http://${UNSET}/"',
         "endpoints[0].url: ${UNSET} is not set; export UNSET, or write the value here",
     ),
+    # of a number as well: what stands in its place is no second mistake
+    ('[pool]\nseed = "${UNSET}"', "pool.seed: ${UNSET} is not set; export UNSET, or write the value here"),
     ("health = false", "health: found False: it must be a table"),
     ('[health]\nenabled = "no"', "health.enabled: found 'no': it must be true or false; leave out the quotes"),
     (

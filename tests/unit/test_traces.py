@@ -434,13 +434,19 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("x", "...which is no line of a trace, of HAProxy or of nginx; if each row is a call, name its columns:"),
+        (
+            "10.0.0.1 - - [x]",
+            "...which is no line of a trace, of HAProxy or of nginx; if each row is a call, name its columns:",
+        ),
         ("7", "...a line of a trace is a JSON object"),
         ('{"row": "attempt", "run": "r"}', "the row of an attempt lacks attempt, asked_s, granted_s, ended_s, e"),
         ('{"row": "run", "version": 99}', "...found version 99"),
         ({"ended_s": math.nan}, "found ended_s nan; it must be a number of seconds"),
         ({"slots": 0}, "found slots 0; it must be a whole number, 1 or more"),
-        ({"ended_s": -1}, "found asked_s 0, granted_s 0, ended_s -1; asked_s must come first, then granted_s, then "),
+        (
+            {"ended_s": -1},
+            "found asked_s 0, granted_s 0, ended_s -1; asked_s must come first, then granted_s, then ended_s",
+        ),
         ({"size": "many"}, "found size 'many'; it must be a number, 0 or more, or null"),
         ({"row": "run", "run": "r", "version": "x"}, "found version 'x'; it must be a whole number, 1 or more"),
         ({"row": "run", "version": 1}, "found run None; it must be a text"),
@@ -481,8 +487,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
     ("script", "said"),
     [
         ("", r"holds no trace: no such table: trace_runs; the database of a"),
-        (f"{SCHEMA} INSERT INTO trace_runs VALUES ('r', '{{', NULL)", r"trace_runs: found '{', which is not a JSON "),
-        (f"{SCHEMA} INSERT INTO trace_runs VALUES ('r', x'ff', NULL)", r"trace_runs: found b'.*, which is not a J"),
+        (f"{SCHEMA} INSERT INTO trace_runs VALUES ('r', '{{', NULL)", r"trace_runs: found '{', which is not a JSON o"),
+        (f"{SCHEMA} INSERT INTO trace_runs VALUES ('r', x'ff', NULL)", r"trace_runs: found b'.*, which is not a JSON"),
         (f"{SCHEMA} DROP TABLE trace_events; CREATE VIEW trace_events AS SELECT 1", r"trace_events is a view; a trace"),
     ],
     ids=itertools.count(),
